@@ -1,0 +1,384 @@
+"""What the stages need of the journal, the sources and the sinks. Stages know these protocols, never an adapter.
+
+All times are Unix milliseconds (`*_ms`), all durations seconds (`*_seconds`). A journal method is one transaction, named
+by meaning; when it returns, what it wrote is durable. Several waiting transactions may share one commit.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from relay.domain.report import Decoded, Entry, GapCause, Origin, Stream
+
+# --- errors -----------------------------------------------------------------------------------------------------
+
+
+class JournalError(Exception):
+    """A journal transaction did not happen. Nothing of it was written; it may be tried again."""
+
+
+class JournalFull(JournalError):
+    """No room: keep what is in hand and try again later; draining goes on."""
+
+
+class JournalFatal(Exception):  # noqa: N818 - it names a state of the world, not of a call
+    """The journal can no longer be trusted (I/O or fsync error, damage): the process must end."""
+
+
+class LeaseLost(JournalError):
+    """The work belongs to another owner now; nothing was written."""
+
+
+# --- journal ----------------------------------------------------------------------------------------------------
+
+
+class Lease(NamedTuple):
+    """Ownership of one piece of work (`stream/acme/sms`, `callback/billing/acme/sms`); `token` grows with each owner."""
+
+    name: str
+    owner: str
+    token: int
+
+
+class Fetch(NamedTuple):
+    """One response of a one-time endpoint as received. `body` has its content coding removed as far as it went."""
+
+    origin: Origin
+    requested_at_ms: int
+    received_at_ms: int
+    status: int
+    content_type: str
+    body: bytes
+    complete: bool
+    """False when the connection ended before the body did."""
+    entries_estimate: int
+    """About how many reports it holds: paces polling and counts as unpublished until unpacked; nothing else."""
+    base_url: str = ""
+    """Against which a relative recordedAudioFileUrl is resolved."""
+
+
+class ClaimedFetch(NamedTuple):
+    """A fetch to unpack; `claims` counts this claim too."""
+
+    id: int
+    stream: Stream
+    claims: int
+    fetch: Fetch
+
+
+class StreamState(NamedTuple):
+    """What the journal knows of a stream when it is taken over."""
+
+    first_poll_at_ms: int | None
+    last_success_at_ms: int | None
+    interrupted_poll_at_ms: int | None
+    """A poll mark was found: its gap has been opened in the same transaction."""
+    last_seq: int
+
+
+class Recorded(NamedTuple):
+    """What became of the entries of one fetch."""
+
+    new: int = 0
+    duplicates: int = 0
+    revisions: int = 0
+    quarantined: int = 0
+
+
+class Pressure(NamedTuple):
+    """Why polling should wait, if it should."""
+
+    unpublished: int
+    """Entries after the slowest required cursor of the stream, plus the estimates of fetches not yet unpacked."""
+    free_bytes: int
+
+
+class LocalCursor(NamedTuple):
+    """The journal's copy of a subscription's cursor: all entries up to `position` are passed."""
+
+    position: int
+    cluster_id: str | None
+    at_ms: int
+
+
+class AdoptedRecord(NamedTuple):
+    """A record found in Kafka that a restored journal does not know: entered as already published."""
+
+    seq: int
+    message_id: str
+    revision: int
+    type: int
+    origin: Origin
+    received_at_ms: int
+    outcome: str
+    final: bool
+    status_group: int | None
+    value: bytes
+
+
+class IntakeJournal(Protocol):
+    """For `intake`."""
+
+    async def open_stream(self, lease: Lease, stream: Stream, at_ms: int) -> StreamState: ...
+    async def mark_poll(self, lease: Lease, stream: Stream, at_ms: int) -> None:
+        """Durable before the request is sent."""
+
+    async def append_fetch(self, lease: Lease, stream: Stream, fetch: Fetch, gap: GapCause | None) -> int:
+        """Append the body whoever holds the lease by now; clear our own mark; open a gap if the read may have lost."""
+
+    async def end_poll(self, lease: Lease, stream: Stream, at_ms: int, gap: GapCause | None, *, success: bool) -> None:
+        """A poll that brought no body: clear our mark, note the success (204) or open a gap."""
+
+    async def note_unread(self, lease: Lease, stream: Stream, at_ms: int) -> None:
+        """No successful poll for 47 hours: open the gap `unread` (once)."""
+
+    async def pressure(self, stream: Stream) -> Pressure: ...
+
+
+class UnpackJournal(Protocol):
+    """For `unpack`. A fetch is offered only once its stream's cursor was confirmed since the stream was taken over."""
+
+    async def claim_fetch(self, stream: Stream, at_ms: int) -> ClaimedFetch | None:
+        """The oldest fetch of the stream, counted; None if there is none or the oldest is claimed elsewhere."""
+
+    async def record_reports(self, claimed: ClaimedFetch, decoded: Decoded, gap: GapCause | None) -> Recorded:
+        """One transaction: append what is new, drop duplicates, open the gap, release the fetch."""
+
+    async def quarantine_fetch(self, claimed: ClaimedFetch, reason: str) -> Recorded:
+        """The whole fetch to quarantine, after it failed three times."""
+
+
+class PublishJournal(Protocol):
+    """For `publish`."""
+
+    async def local_cursor(self, stream: Stream) -> LocalCursor | None: ...
+    async def confirm_cursor(self, lease: Lease, stream: Stream, position: int, cluster_id: str | None, at_ms: int) -> None:
+        """The cursor was read: seqs may be given from now on, none of them at or below `position`."""
+
+    async def adopt_published(self, lease: Lease, stream: Stream, records: Sequence[AdoptedRecord]) -> None:
+        """Enter records that Kafka holds and this (restored) journal does not, and raise the next seq."""
+
+    async def read_stream(self, stream: Stream, after_seq: int, limit: int, max_bytes: int) -> list[Entry]: ...
+    async def advance(self, lease: Lease, stream: Stream, position: int, cluster_id: str | None, at_ms: int) -> None:
+        """Keep the local copy of the Kafka cursor."""
+
+    async def refuse_record(self, lease: Lease, stream: Stream, seq: int, reason: str, at_ms: int) -> None:
+        """Mark one entry refused and append its quarantine entry, in one transaction."""
+
+
+class Delivery(NamedTuple):
+    """A stored delivery: one POST of one report, or of the members of a batch, with its retry state."""
+
+    id: int
+    callback: str
+    stream: Stream
+    members: tuple[Entry, ...]
+    attempts: int
+    created_at_ms: int
+    next_attempt_at_ms: int
+
+
+class AttemptRecord(NamedTuple):
+    """One HTTP try. `delivery_id` is None for the first try of a single report that has no stored delivery yet."""
+
+    delivery_id: int | None
+    seqs: tuple[int, ...]
+    started_at_ms: int
+    duration_seconds: float
+    status: int | None
+    error: str
+    answer: bytes
+    delivered: bool
+    next_attempt_at_ms: int | None
+    """When to try again; None if delivered or given up."""
+    dead_reason: str | None
+    """Why it was given up: it becomes a dead letter."""
+
+
+class DeliverJournal(Protocol):
+    """For `deliver`."""
+
+    async def open_subscription(self, lease: Lease, callback: str, stream: Stream, *, earliest: bool, at_ms: int) -> int:
+        """The cursor of the subscription; a new one starts after the newest entry, or before the oldest kept."""
+
+    async def read_stream(self, stream: Stream, after_seq: int, limit: int, max_bytes: int) -> list[Entry]: ...
+    async def store_deliveries(
+        self, lease: Lease, callback: str, stream: Stream, batches: Sequence[tuple[int, ...]], position: int, at_ms: int
+    ) -> list[int]:
+        """Store the members of each batch before its first attempt and move the cursor past them; the delivery ids."""
+
+    async def record_attempts(
+        self, lease: Lease, callback: str, stream: Stream, attempts: Sequence[AttemptRecord], position: int
+    ) -> None:
+        """Attempts, retry rows, dead letters and the cursor's move to `position`, in one transaction."""
+
+    async def due_deliveries(self, callback: str, stream: Stream, at_ms: int, limit: int) -> list[Delivery]: ...
+    async def next_due_at_ms(self, callback: str, stream: Stream) -> int | None: ...
+    async def pending_message_ids(self, callback: str, stream: Stream, message_ids: Sequence[str]) -> set[str]:
+        """Which of these have a stored delivery: a later revision must wait behind it."""
+
+    async def shed_backlog(
+        self, lease: Lease, callback: str, stream: Stream, max_backlog: int, created_before_ms: int, at_ms: int
+    ) -> int:
+        """Past `max_backlog` or older than `created_before_ms`, oldest first, to dead letters; how many."""
+
+
+class Pruned(NamedTuple):
+    entries: int = 0
+    ids: int = 0
+    attempts: int = 0
+    dead_letters: int = 0
+    more: bool = False
+
+
+class UpkeepJournal(Protocol):
+    """For `upkeep`: each call is bounded in time; `more` asks for another at once."""
+
+    async def prune(self, at_ms: int, limits: "Retention") -> Pruned: ...
+
+
+class Retention(NamedTuple):
+    retention_seconds: float
+    window_seconds: float
+    dead_letter_seconds: Mapping[str, float]
+    min_free_bytes: int
+
+
+class StreamFigures(NamedTuple):
+    fetches_pending: int
+    unpublished: int
+    oldest_unpublished_at_ms: int | None
+    gaps_open: int
+    oldest_open_gap_at_ms: int | None
+    quarantine_entries: int
+    last_success_at_ms: int | None
+    last_seq: int
+    kafka_position: int | None
+
+
+class CallbackFigures(NamedTuple):
+    backlog: int
+    oldest_backlog_at_ms: int | None
+    dead_letters: int
+
+
+class JournalFigures(NamedTuple):
+    streams: Mapping[Stream, StreamFigures]
+    callbacks: Mapping[str, CallbackFigures]
+    size_bytes: int
+    free_bytes: int
+    writable: bool
+
+
+class FiguresJournal(Protocol):
+    """For metrics, /readyz and `relay status`."""
+
+    async def figures(self, at_ms: int) -> JournalFigures: ...
+
+
+# --- sources ----------------------------------------------------------------------------------------------------
+
+
+class Answer(NamedTuple):
+    """How one GET of a one-time endpoint ended. Never raised: every end of a destructive read is data.
+
+    `sent` is False only when the request certainly never left (DNS, connect refused). `status` is None when no
+    status line came. `body` holds what came, even if `complete` is False. `error` says what broke, for the log.
+    """
+
+    sent: bool
+    status: int | None
+    content_type: str
+    body: bytes
+    complete: bool
+    error: str
+    retry_after_seconds: float | None
+    requested_at_ms: int
+    received_at_ms: int
+    duration_seconds: float
+    failure: GapCause | None = None
+    """What kind of break it was, if the transport broke."""
+
+
+class ReportSource(Protocol):
+    """One source's client."""
+
+    async def fetch_reports(self, kind: str, *, limit: int | None) -> Answer:
+        """One destructive read; never repeated, never cancelled once sent."""
+
+
+# --- sinks ------------------------------------------------------------------------------------------------------
+
+
+class Record(NamedTuple):
+    """One Kafka record, ready to append."""
+
+    seq: int
+    topic: str
+    key: bytes
+    value: bytes
+    headers: Sequence[tuple[str, bytes]]
+    timestamp_ms: int
+
+
+class SinkError(Exception):
+    """Publishing failed and nothing was committed (or the producer was abandoned before it could be)."""
+
+
+class SinkUnavailable(SinkError):
+    """The cluster cannot be reached or is not ready: try again later."""
+
+
+class TransactionIndefinite(SinkError):
+    """A commit was sent and its answer never came: only the cursor in Kafka knows."""
+
+
+class ProducerFenced(SinkError):
+    """Another producer took the transactional id, or the transaction timed out (it looks the same)."""
+
+
+class RecordsRefused(SinkError):
+    """The broker refused a batch for what a record is (too large, invalid): halve it until one record is left."""
+
+
+class StreamBlocked(SinkError):
+    """The broker refuses for a reason outside the records (topic missing, ACL, timestamps): this stream waits, loudly."""
+
+
+
+class EventSink(Protocol):
+    """One stream's producer. Every call has a deadline; after any error it must be abandoned and opened anew."""
+
+    async def open(self) -> None:
+        """Connect, end what was pending under our transactional id, check or create the topics."""
+
+    async def cluster_id(self) -> str: ...
+    async def read_cursor(self) -> int | None:
+        """The last seq that is committed in Kafka; None only if Kafka says that there is none (-1)."""
+
+    async def last_published_seq(self) -> int | None:
+        """From the tail of the topics, by `relay_journal` and `relay_seq`; None if no record of ours is found."""
+
+    async def read_published(self, after_seq: int) -> list[Record]:
+        """Records of ours in the topics with a greater seq, read_committed, ascending."""
+
+    async def publish(self, records: Sequence[Record], position: int) -> None:
+        """One transaction: the records and the cursor at `position`. Raises a SinkError; returns only when committed."""
+
+    async def abandon(self) -> None:
+        """Let go within a deadline, whatever state it is in; idempotent."""
+
+
+class PostResult(NamedTuple):
+    """How one POST to a callback ended."""
+
+    status: int | None
+    error: str
+    retry_after_seconds: float | None
+    duration_seconds: float
+    answer: bytes
+
+
+class CallbackSender(Protocol):
+    """One callback's HTTP client: signs and sends; decides nothing."""
+
+    async def post(self, stream: Stream, members: Sequence[Entry], at_ms: int) -> PostResult: ...

@@ -1,0 +1,77 @@
+"""The loop that all stages share: step, wait, again; one failing stage never takes another down."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import structlog
+
+from relay.observe import Health
+from relay.ports import JournalFatal, LeaseLost
+
+log = structlog.get_logger(__name__)
+
+FIRST_BACKOFF_SECONDS = 0.5
+MAX_BACKOFF_SECONDS = 30.0
+
+Step = Callable[[], Awaitable[float]]
+"""Do one piece of work; answer how many seconds to wait before the next unless woken (0: again at once)."""
+
+
+class Stage:
+    """Runs `step` until stopped. A stop lets the step in hand finish: a destructive read is never cancelled.
+
+    An exception of a step is logged, shown as degraded and tried again with growing, jittered distance.
+    JournalFatal and LeaseLost end the loop and reach whoever runs it.
+    """
+
+    def __init__(self, name: str, step: Step, health: Health) -> None:
+        self.name = name
+        self.wake = asyncio.Event()
+        self._step = step
+        self._health = health
+        self._stopping = asyncio.Event()
+        self._failures = 0
+
+    def stop(self) -> None:
+        """Ask the loop to end after the step in hand; may be called twice."""
+        self._stopping.set()
+        self.wake.set()
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping.is_set()
+
+    async def run(self) -> None:
+        while not self.stopping:
+            self.wake.clear()
+            wait_seconds = await self._guarded_step()
+            if wait_seconds > 0 and not self.stopping:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._interruption(), wait_seconds)
+            else:
+                await asyncio.sleep(0)
+
+    async def _guarded_step(self) -> float:
+        try:
+            wait_seconds = await self._step()
+        except (JournalFatal, LeaseLost, asyncio.CancelledError):
+            raise
+        except Exception as error:  # noqa: BLE001 - one stage's surprise must not stop the others
+            self._failures += 1
+            self._health.degrade(self.name, f"{type(error).__name__}: {error}")
+            log.exception("stage failed", stage=self.name, failures=self._failures)
+            return self._backoff_seconds()
+        if self._failures:
+            self._failures = 0
+            self._health.recover(self.name)
+        return wait_seconds
+
+    def _backoff_seconds(self) -> float:
+        ceiling = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** min(self._failures, 10))
+        return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter, not a secret
+
+    async def _interruption(self) -> None:
+        # After a failure only a stop cuts the wait short: a wake from a busy neighbour must not make a hot loop.
+        await (self._stopping if self._failures else self.wake).wait()

@@ -1,0 +1,1 @@
+"""The HTTP service: health, metrics, the operators' API and page."""
