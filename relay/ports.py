@@ -1,12 +1,13 @@
 """What the stages need of the journal, the sources and the sinks. Stages know these protocols, never an adapter.
 
-All times are Unix milliseconds (`*_ms`), all durations seconds (`*_seconds`). A journal method is one transaction, named
-by meaning; when it returns, what it wrote is durable. Several waiting transactions may share one commit.
+All times are Unix milliseconds (`*_ms`), all durations seconds (`*_seconds`). A journal method is one transaction,
+named by meaning; when it returns, what it wrote is durable. Several waiting transactions may share one commit.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from relay.domain.figures import JournalFigures, Recorded
 from relay.domain.report import Decoded, Entry, GapCause, Origin, Stream
 
 # --- errors -----------------------------------------------------------------------------------------------------
@@ -20,7 +21,7 @@ class JournalFull(JournalError):
     """No room: keep what is in hand and try again later; draining goes on."""
 
 
-class JournalFatal(Exception):  # noqa: N818 - it names a state of the world, not of a call
+class JournalFatal(Exception):
     """The journal can no longer be trusted (I/O or fsync error, damage): the process must end."""
 
 
@@ -32,7 +33,7 @@ class LeaseLost(JournalError):
 
 
 class Lease(NamedTuple):
-    """Ownership of one piece of work (`stream/acme/sms`, `callback/billing/acme/sms`); `token` grows with each owner."""
+    """Ownership of one piece of work (`stream/acme/sms`, `callback/billing/acme/sms`); `token` grows by owner."""
 
     name: str
     owner: str
@@ -75,15 +76,6 @@ class StreamState(NamedTuple):
     last_seq: int
 
 
-class Recorded(NamedTuple):
-    """What became of the entries of one fetch."""
-
-    new: int = 0
-    duplicates: int = 0
-    revisions: int = 0
-    quarantined: int = 0
-
-
 class Pressure(NamedTuple):
     """Why polling should wait, if it should."""
 
@@ -123,7 +115,7 @@ class IntakeJournal(Protocol):
         """Durable before the request is sent."""
 
     async def append_fetch(self, lease: Lease, stream: Stream, fetch: Fetch, gap: GapCause | None) -> int:
-        """Append the body whoever holds the lease by now; clear our own mark; open a gap if the read may have lost."""
+        """Append the body whoever holds the lease by now; clear our own mark; open the gap, if any."""
 
     async def end_poll(self, lease: Lease, stream: Stream, at_ms: int, gap: GapCause | None, *, success: bool) -> None:
         """A poll that brought no body: clear our mark, note the success (204) or open a gap."""
@@ -135,7 +127,7 @@ class IntakeJournal(Protocol):
 
 
 class UnpackJournal(Protocol):
-    """For `unpack`. A fetch is offered only once its stream's cursor was confirmed since the stream was taken over."""
+    """For `unpack`. A fetch is offered only once its stream's cursor was confirmed since take-over."""
 
     async def claim_fetch(self, stream: Stream, at_ms: int) -> ClaimedFetch | None:
         """The oldest fetch of the stream, counted; None if there is none or the oldest is claimed elsewhere."""
@@ -151,7 +143,9 @@ class PublishJournal(Protocol):
     """For `publish`."""
 
     async def local_cursor(self, stream: Stream) -> LocalCursor | None: ...
-    async def confirm_cursor(self, lease: Lease, stream: Stream, position: int, cluster_id: str | None, at_ms: int) -> None:
+    async def confirm_cursor(
+        self, lease: Lease, stream: Stream, position: int, cluster_id: str | None, at_ms: int
+    ) -> None:
         """The cursor was read: seqs may be given from now on, none of them at or below `position`."""
 
     async def adopt_published(self, lease: Lease, stream: Stream, records: Sequence[AdoptedRecord]) -> None:
@@ -197,14 +191,22 @@ class AttemptRecord(NamedTuple):
 class DeliverJournal(Protocol):
     """For `deliver`."""
 
-    async def open_subscription(self, lease: Lease, callback: str, stream: Stream, *, earliest: bool, at_ms: int) -> int:
+    async def open_subscription(
+        self, lease: Lease, callback: str, stream: Stream, *, earliest: bool, at_ms: int
+    ) -> int:
         """The cursor of the subscription; a new one starts after the newest entry, or before the oldest kept."""
 
     async def read_stream(self, stream: Stream, after_seq: int, limit: int, max_bytes: int) -> list[Entry]: ...
     async def store_deliveries(
-        self, lease: Lease, callback: str, stream: Stream, batches: Sequence[tuple[int, ...]], position: int, at_ms: int
+        self,
+        lease: Lease,
+        callback: str,
+        stream: Stream,
+        batches: Sequence[tuple[int, ...]],
+        position: int,
+        at_ms: int,
     ) -> list[int]:
-        """Store the members of each batch before its first attempt and move the cursor past them; the delivery ids."""
+        """Store the members of each batch before its first attempt, move the cursor past them; delivery ids."""
 
     async def record_attempts(
         self, lease: Lease, callback: str, stream: Stream, attempts: Sequence[AttemptRecord], position: int
@@ -217,7 +219,13 @@ class DeliverJournal(Protocol):
         """Which of these have a stored delivery: a later revision must wait behind it."""
 
     async def shed_backlog(
-        self, lease: Lease, callback: str, stream: Stream, max_backlog: int, created_before_ms: int, at_ms: int
+        self,
+        lease: Lease,
+        callback: str,
+        stream: Stream,
+        max_backlog: int,
+        created_before_ms: int,
+        at_ms: int,
     ) -> int:
         """Past `max_backlog` or older than `created_before_ms`, oldest first, to dead letters; how many."""
 
@@ -241,32 +249,6 @@ class Retention(NamedTuple):
     window_seconds: float
     dead_letter_seconds: Mapping[str, float]
     min_free_bytes: int
-
-
-class StreamFigures(NamedTuple):
-    fetches_pending: int
-    unpublished: int
-    oldest_unpublished_at_ms: int | None
-    gaps_open: int
-    oldest_open_gap_at_ms: int | None
-    quarantine_entries: int
-    last_success_at_ms: int | None
-    last_seq: int
-    kafka_position: int | None
-
-
-class CallbackFigures(NamedTuple):
-    backlog: int
-    oldest_backlog_at_ms: int | None
-    dead_letters: int
-
-
-class JournalFigures(NamedTuple):
-    streams: Mapping[Stream, StreamFigures]
-    callbacks: Mapping[str, CallbackFigures]
-    size_bytes: int
-    free_bytes: int
-    writable: bool
 
 
 class FiguresJournal(Protocol):
@@ -341,8 +323,7 @@ class RecordsRefused(SinkError):
 
 
 class StreamBlocked(SinkError):
-    """The broker refuses for a reason outside the records (topic missing, ACL, timestamps): this stream waits, loudly."""
-
+    """The broker refuses for a reason outside the records (topic missing, ACL, timestamps): this stream waits."""
 
 
 class EventSink(Protocol):
@@ -362,7 +343,7 @@ class EventSink(Protocol):
         """Records of ours in the topics with a greater seq, read_committed, ascending."""
 
     async def publish(self, records: Sequence[Record], position: int) -> None:
-        """One transaction: the records and the cursor at `position`. Raises a SinkError; returns only when committed."""
+        """One transaction: records and the cursor at `position`. Returns only when committed, else a SinkError."""
 
     async def abandon(self) -> None:
         """Let go within a deadline, whatever state it is in; idempotent."""

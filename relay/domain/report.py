@@ -61,7 +61,7 @@ class EntryType(IntEnum):
     REPORT = 1
     """The first report of a messageId: the event."""
     COMPLETION = 2
-    """A final outcome after one that was not, or a fuller report after a row of the logs: kind's topic, all callbacks."""
+    """A final outcome after one that was not, or a fuller report after a logs row: kind's topic, all callbacks."""
     REVISION = 3
     """Any other later outcome: revisions topic (or inline), callbacks that ask for revisions."""
     QUARANTINE = 4

@@ -1,1 +1,1 @@
-"""A simulator of the one-time API: queues that forget what they handed out, faults on request, a ledger that does not."""
+"""A simulator of the one-time API: queues that forget what they handed out, faults, a ledger that does not forget."""

@@ -1,1 +1,1 @@
-"""Where reports go: Kafka in transactions, callbacks by signed POST. A sink says how a try ended and decides nothing."""
+"""Where reports go: Kafka in transactions, callbacks by signed POST. A sink says how a try ended, decides nothing."""

@@ -1,1 +1,1 @@
-"""Clients of the one-time APIs; a destructive read is sent once and its body returned as received, or the reason why not."""
+"""Clients of the one-time APIs: a destructive read is sent once; its body comes back as received, or the reason."""

@@ -58,7 +58,7 @@ class Stage:
             wait_seconds = await self._step()
         except (JournalFatal, LeaseLost, asyncio.CancelledError):
             raise
-        except Exception as error:  # noqa: BLE001 - one stage's surprise must not stop the others
+        except Exception as error:  # one stage's surprise must not stop the others
             self._failures += 1
             self._health.degrade(self.name, f"{type(error).__name__}: {error}")
             log.exception("stage failed", stage=self.name, failures=self._failures)

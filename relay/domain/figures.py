@@ -1,0 +1,41 @@
+"""What is counted: how unpacking ended, and how full the journal is by stream and callback."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from relay.domain.report import Stream
+
+
+class Recorded(NamedTuple):
+    """What became of the entries of one fetch."""
+
+    new: int = 0
+    duplicates: int = 0
+    revisions: int = 0
+    quarantined: int = 0
+
+
+class StreamFigures(NamedTuple):
+    fetches_pending: int
+    unpublished: int
+    oldest_unpublished_at_ms: int | None
+    gaps_open: int
+    oldest_open_gap_at_ms: int | None
+    quarantine_entries: int
+    last_success_at_ms: int | None
+    last_seq: int
+    kafka_position: int | None
+
+
+class CallbackFigures(NamedTuple):
+    backlog: int
+    oldest_backlog_at_ms: int | None
+    dead_letters: int
+
+
+class JournalFigures(NamedTuple):
+    streams: Mapping[Stream, StreamFigures]
+    callbacks: Mapping[str, CallbackFigures]
+    size_bytes: int
+    free_bytes: int
+    writable: bool
