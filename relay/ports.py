@@ -148,6 +148,9 @@ class PublishJournal(Protocol):
     ) -> None:
         """The cursor was read: seqs may be given from now on, none of them at or below `position`."""
 
+    async def confirm_without_kafka(self, lease: Lease, stream: Stream) -> None:
+        """There is no Kafka in the configuration: seqs may be given at once, and no Kafka cursor holds pruning."""
+
     async def adopt_published(self, lease: Lease, stream: Stream, records: Sequence[AdoptedRecord]) -> None:
         """Enter records that Kafka holds and this (restored) journal does not, and raise the next seq."""
 
