@@ -233,7 +233,7 @@ class Backlog(NamedTuple):
 
 
 class Shed(NamedTuple):
-    count: int
+    reports: int
     """Reports that became dead letters in this transaction."""
     position: int
     """The cursor now."""
@@ -301,7 +301,7 @@ class DeliverJournal(Protocol):
 
         Backlog is the reports in stored deliveries and the `wanted` entries after the cursor. Stored deliveries go
         first (without `skip`, which are in flight), then entries after the cursor, which moves past them and past the
-        unwanted between them. Too old: created (received, for entries) before `created_before_ms`. Call again until 0 come.
+        unwanted between them. Too old: created (received, for entries) before `created_before_ms`. Call again until none.
         """
 
 
