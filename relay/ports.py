@@ -301,7 +301,7 @@ class DeliverJournal(Protocol):
 
         Backlog is the reports in stored deliveries and the `wanted` entries after the cursor. Stored deliveries go
         first (without `skip`, which are in flight), then entries after the cursor, which moves past them and past the
-        unwanted between them. Too old: created (received, for entries) before `created_before_ms`. Call again until none.
+        unwanted between them. Too old: created (received, for entries) before `created_before_ms`. Call until none.
         """
 
 
