@@ -1,4 +1,4 @@
-"""What operators see: log, metrics and health. Stages tell what happened; only this module knows metric names."""
+"""What is degraded right now."""
 
 
 class Health:

@@ -1,0 +1,119 @@
+"""A value that must not be shown: no text form of it, no error and no log line reveals it."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+CONFIGURED = "configured"
+
+
+class SecretUnreadable(Exception):
+    """A secret's file cannot be read or is empty, and no earlier value is known. Names the file, never content."""
+
+
+class _Stamp(NamedTuple):
+    """What tells one version of a file from the next, also through the symbolic links of a Kubernetes volume."""
+
+    modified_ns: int
+    inode: int
+    size: int
+
+
+class Secret:
+    """A text given in place, or kept in a file that is read again when it changed."""
+
+    __slots__ = ("_file", "_stamp", "_value")
+
+    def __init__(self, value: str | None = None, *, file: Path | None = None) -> None:
+        if (value is None) == (file is None):
+            raise ValueError("a secret is either a value or a file")
+        self._value = value
+        self._file = file
+        self._stamp: _Stamp | None = None
+
+    @property
+    def file(self) -> Path | None:
+        return self._file
+
+    def reveal(self) -> str:
+        """The value as of now. A file that is gone or empty for a moment (rotation) leaves the last value in use."""
+        if self._file is not None:
+            self._refresh(self._file)
+        assert self._value is not None  # noqa: S101 - the constructor or _refresh gave it
+        return self._value
+
+    def _refresh(self, file: Path) -> None:
+        try:
+            status = file.stat()
+            stamp = _Stamp(status.st_mtime_ns, status.st_ino, status.st_size)
+            if stamp == self._stamp:
+                return
+            value = file.read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            if self._value is None:
+                raise SecretUnreadable(f"cannot read {file}: {_reason(error)}") from None
+            return
+        if value:
+            self._value, self._stamp = value, stamp
+        elif self._value is None:
+            raise SecretUnreadable(f"{file} is empty")
+
+    def __repr__(self) -> str:
+        return f"Secret({CONFIGURED})"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return self._file == other._file and (self._file is not None or self._value == other._value)
+
+    def __hash__(self) -> int:
+        return hash(self._file or self._value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a secret is not pickled")
+
+    def __copy__(self) -> "Secret":
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Secret":
+        return self
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        del source, handler
+        shown = core_schema.plain_serializer_function_ser_schema(lambda _: CONFIGURED)
+        return core_schema.no_info_plain_validator_function(_parse, serialization=shown)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        del schema, handler
+        in_file = {
+            "type": "object",
+            "properties": {"file": {"type": "string", "minLength": 1}},
+            "required": ["file"],
+            "additionalProperties": False,
+        }
+        return {"anyOf": [{"type": "string", "minLength": 1}, in_file]}
+
+
+def _parse(given: object) -> Secret:
+    if isinstance(given, Secret):
+        return given
+    if isinstance(given, str):
+        if not given:
+            raise PydanticCustomError("secret_empty", "is empty; give a value, ${{NAME}} or {{file: path}}")
+        return Secret(given)
+    if isinstance(given, dict) and set(given) == {"file"} and isinstance(given["file"], str | Path) and given["file"]:
+        return Secret(file=Path(given["file"]))
+    if given is None:
+        raise PydanticCustomError("secret_empty", "is empty; give a value, ${{NAME}} or {{file: path}}")
+    raise PydanticCustomError("secret_type", "must be text (quote it) or {{file: path}}")
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else "it is not UTF-8 text"

@@ -1,0 +1,128 @@
+"""One account at one base URL: how to log in, what to read and how often."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+
+from relay.config.fields import BaseUrl, Count, FilePath, Hours, Line, Name, Seconds, Section, UrlPath
+from relay.config.secret import Secret
+
+REPORT_PATHS = {"sms": "/sms/1/reports", "voice": "/tts/3/reports"}
+LOG_PATHS = {"sms": "/sms/1/logs", "voice": "/tts/3/logs"}
+
+
+class AuthConfig(Section):
+    """How the relay authorises itself at the source."""
+
+    type: Literal["basic", "api_key", "bearer", "ibsso"] = Field(
+        description="`basic` takes username and password; `api_key` (sent as `App`), `bearer` and `ibsso` a token"
+    )
+    username: Line | None = Field(default=None, description="User name, for `basic`")
+    password: Secret | None = Field(default=None, description="Password, for `basic`; a secret")
+    token: Secret | None = Field(default=None, description="Token, for all types but `basic`; a secret")
+
+
+class PollConfig(Section):
+    """How an endpoint is polled."""
+
+    limit: Annotated[Count, Field(le=1000)] = Field(
+        default=1000, description="Most reports in one answer; an answer of 50 or more is followed by the next poll"
+    )
+    interval_seconds: Seconds = Field(default=0.5, description="Wait after an answer that held fewer than 50 reports")
+    max_interval_seconds: Seconds = Field(default=5.0, description="To which the wait grows while nothing comes")
+    timeout_seconds: Seconds = Field(default=30.0, description="For one request, from connecting to the last byte")
+    max_body_bytes: Count = Field(
+        default=67_108_864, description="Largest body taken, also after decompression; what exceeds it is a gap"
+    )
+
+
+class EndpointConfig(Section):
+    """One one-time endpoint; `sms` or `voice` alone stands for `{kind: …}`."""
+
+    kind: Name = Field(description="`sms`, `voice` or a name of yours (which needs a path); names topic and stream")
+    path: UrlPath | None = Field(default=None, description="Path of the one-time endpoint below base_url")
+    logs_path: UrlPath | None = Field(default=None, description="Path of the logs endpoint that gaps are closed from")
+    version: Count | None = Field(default=None, description="Generation of the API, for example 3 for /sms/3/reports")
+    poll: PollConfig | None = Field(default=None, description="As the source's poll; keys given here win over those")
+
+    @property
+    def reports_path(self) -> str:
+        """Where reports are read. Raises KeyError for a kind of one's own without a path (load() refuses it)."""
+        return self.path or REPORT_PATHS[self.kind]
+
+
+class PushConfig(Section):
+    """Infobip's own notifyUrl push as a second way in."""
+
+    enabled: bool = Field(default=False, description="Take reports at POST /push/{source}/{kind}")
+    token: Secret | None = Field(default=None, description="What the pusher must present; a secret")
+
+
+class ReconcileConfig(Section):
+    """Getting back from the logs endpoint what was lost in flight."""
+
+    enabled: bool = Field(default=False, description="Close gaps from the logs endpoint")
+    settle_seconds: Seconds = Field(default=600.0, description="Wait before a gap is compared with the logs")
+    lookback_hours: Hours = Field(default=48.0, description="How far back the logs are searched")
+    requests_per_minute: Count = Field(default=60, description="Most requests to the logs endpoint in a minute")
+
+
+class RecordingsConfig(Section):
+    """Fetching the recordings that voice reports point to."""
+
+    enabled: bool = Field(default=False, description="Fetch and keep recordings of calls")
+    directory: Path = Field(default=Path("recordings"), description="Where recordings are stored")
+
+
+def _endpoint(given: Any) -> Any:
+    return {"kind": given} if isinstance(given, str) else given
+
+
+Endpoint = Annotated[EndpointConfig, BeforeValidator(_endpoint)]
+
+
+class SourceConfig(Section):
+    """One account at one base URL."""
+
+    name: Name = Field(description="Names the source in events, metrics and paths; never change it")
+    base_url: BaseUrl = Field(
+        description="Your API host, for example https://xyz.api.infobip.com; a path prefix is kept"
+    )
+    auth: AuthConfig = Field(description="How to log in")
+    format: Literal["json", "xml"] = Field(default="json", description="What is asked for: `json` or `xml`")
+    poll: PollConfig = Field(default_factory=PollConfig, description="How endpoints are polled")
+    endpoints: Annotated[tuple[Endpoint, ...], Field(min_length=1)] = Field(
+        default=(EndpointConfig(kind="sms"), EndpointConfig(kind="voice")),
+        description="What is read: names of kinds, or mappings with the keys below",
+        validate_default=True,
+    )
+    push: PushConfig = Field(default_factory=PushConfig, description="Reports pushed by Infobip")
+    reconcile: ReconcileConfig = Field(default_factory=ReconcileConfig, description="Recovery from the logs endpoint")
+    recordings: RecordingsConfig = Field(default_factory=RecordingsConfig, description="Recordings of calls")
+    proxy: Secret | None = Field(
+        default=None, description="http:// URL of a proxy; it may hold a user name and password, so it is a secret"
+    )
+    ca_file: FilePath | None = Field(
+        default=None, description="PEM file of the authorities to trust instead of the system's"
+    )
+
+    @field_validator("endpoints", mode="after")
+    @classmethod
+    def _own_poll_wins(cls, endpoints: tuple[EndpointConfig, ...], info: ValidationInfo) -> tuple[EndpointConfig, ...]:
+        poll: PollConfig | None = info.data.get("poll")
+        if poll is None:
+            return endpoints
+        return tuple(endpoint.model_copy(update={"poll": merged_poll(poll, endpoint.poll)}) for endpoint in endpoints)
+
+    def poll_for(self, kind: str) -> PollConfig:
+        """How this kind is polled: the endpoint's keys over the source's."""
+        own = next(endpoint.poll for endpoint in self.endpoints if endpoint.kind == kind)
+        return own or self.poll
+
+
+def merged_poll(common: PollConfig, own: PollConfig | None) -> PollConfig:
+    """`common` with the keys that `own` was given."""
+    if own is None:
+        return common
+    return common.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
