@@ -1,0 +1,29 @@
+{{/* What the schema cannot say, said before anything is installed. */}}
+{{- define "relay.checks" -}}
+{{- $url := .Values.config.journal.url -}}
+{{- if and (gt (int .Values.replicas) 1) (hasPrefix "sqlite:" $url) -}}
+{{- fail (printf "replicas: %d, but config.journal.url is %s: a SQLite journal belongs to one process; set replicas to 1" (int .Values.replicas) $url) -}}
+{{- end -}}
+{{- if and (hasPrefix "sqlite:" $url) (not (hasPrefix "sqlite:////var/lib/relay/" $url)) -}}
+{{- fail (printf "config.journal.url: %s is outside /var/lib/relay, where the volume is: it would be lost with the pod" $url) -}}
+{{- end -}}
+{{- $needed := add (include "relay.longestPollSeconds" . | int) 15 -}}
+{{- if lt (int .Values.terminationGracePeriodSeconds) (int $needed) -}}
+{{- fail (printf "terminationGracePeriodSeconds: %d would cut a poll in flight and lose its reports; the longest poll.timeout_seconds asks for at least %d" (int .Values.terminationGracePeriodSeconds) $needed) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The longest poll time-out of any source or endpoint; 30 is relay's default. */}}
+{{- define "relay.longestPollSeconds" -}}
+{{- $longest := 0 -}}
+{{- range $source := .Values.config.sources -}}
+{{- $ofSource := dig "poll" "timeout_seconds" 30 $source -}}
+{{- $longest = max $longest (ceil $ofSource) -}}
+{{- range $endpoint := $source.endpoints -}}
+{{- if kindIs "map" $endpoint -}}
+{{- $longest = max $longest (dig "poll" "timeout_seconds" $ofSource $endpoint | ceil) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $longest -}}
+{{- end -}}
