@@ -7,6 +7,7 @@ named by meaning; when it returns, what it wrote is durable. Several waiting tra
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from relay.domain.envelope import KafkaRecord
 from relay.domain.figures import JournalFigures, Recorded
 from relay.domain.report import Decoded, Entry, EntryType, GapCause, Origin, Stream
 
@@ -366,15 +367,8 @@ class ReportSource(Protocol):
 # --- sinks ------------------------------------------------------------------------------------------------------
 
 
-class Record(NamedTuple):
-    """One Kafka record, ready to append."""
-
-    seq: int
-    topic: str
-    key: bytes
-    value: bytes
-    headers: Sequence[tuple[str, bytes]]
-    timestamp_ms: int
+Record = KafkaRecord
+"""One Kafka record, ready to append."""
 
 
 class SinkError(Exception):

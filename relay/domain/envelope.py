@@ -1,0 +1,178 @@
+"""How an entry of a stream looks from outside: Kafka records, CloudEvents headers, bodies and ids of callbacks.
+
+`StreamEnvelope` holds what is constant for a stream, so that a record costs little more than its three varying headers.
+"""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+from urllib.parse import quote
+
+import orjson
+
+from relay.domain.report import Entry, EntryType, Origin, Stream
+
+QUARANTINE_BYTES = 65536
+"""At most so many bytes of what was quarantined go to Kafka; the whole stays in the journal."""
+
+_UNESCAPED = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+_WEBHOOK_ID_DIGITS = 32
+
+
+class Topics(NamedTuple):
+    """The topics of one kind, already formatted."""
+
+    reports: str
+    revisions: str
+    quarantine: str
+
+
+class KafkaRecord(NamedTuple):
+    """One Kafka record, ready to append."""
+
+    seq: int
+    topic: str
+    key: bytes
+    value: bytes
+    headers: Sequence[tuple[str, bytes]]
+    timestamp_ms: int
+
+
+class StreamEnvelope:
+    """Makes the Kafka records of one stream: CloudEvents in binary mode, with `relay_journal` and `relay_seq`."""
+
+    __slots__ = (
+        "_ce_time",
+        "_ce_time_ms",
+        "_fixed",
+        "_journal",
+        "_quarantine_fixed",
+        "_quarantine_key",
+        "_quarantine_topic",
+        "_topics",
+    )
+
+    def __init__(self, stream: Stream, journal_id: str, topics: Topics, *, revisions_inline: bool) -> None:
+        self._fixed = _fixed_headers(ce_source(stream), ce_type(stream.kind, EntryType.REPORT))
+        self._quarantine_fixed = _fixed_headers(ce_source(stream), ce_type(stream.kind, EntryType.QUARANTINE))
+        self._quarantine_key = str(stream).encode()
+        self._quarantine_topic = topics.quarantine
+        self._journal = ("relay_journal", journal_id.encode())
+        self._topics = {
+            EntryType.REPORT: topics.reports,
+            EntryType.COMPLETION: topics.reports,
+            EntryType.REVISION: topics.reports if revisions_inline else topics.revisions,
+        }
+        self._ce_time_ms = -1
+        self._ce_time = ("ce_time", b"")
+
+    def record(self, entry: Entry) -> KafkaRecord:
+        """The record of one entry; the same entry always makes the same record."""
+        seq, type_, message_id, revision, origin, received_at_ms, _, value, _ = entry
+        if received_at_ms != self._ce_time_ms:  # the entries of a fetch share it
+            self._ce_time = ("ce_time", rfc3339_ms(received_at_ms).encode())
+            self._ce_time_ms = received_at_ms
+        topic = self._topics.get(type_)
+        if topic is None:
+            topic, key, fixed = self._quarantine_topic, self._quarantine_key, self._quarantine_fixed
+            id_ = b"quarantine-%d" % seq
+        else:
+            key, fixed = message_id.encode(), self._fixed
+            id_ = key if revision == 1 else b"%b#%d" % (key, revision)
+        headers = (*fixed, ("ce_id", id_), self._ce_time, _ORIGINS[origin], self._journal, ("relay_seq", b"%d" % seq))
+        return KafkaRecord(seq, topic, key, value, headers, received_at_ms)
+
+
+def ce_source(stream: Stream) -> str:
+    """CloudEvents `source`: ``/{source}/{kind}``."""
+    return f"/{stream.source}/{stream.kind}"
+
+
+def ce_type(kind: str, type_: EntryType) -> str:
+    """CloudEvents `type` of a report (or a revision of it) or of a quarantine entry."""
+    noun = "quarantine" if type_ == EntryType.QUARANTINE else "report"
+    return f"com.infobip.{kind}.{noun}.v1"
+
+
+def ce_id(entry: Entry) -> str:
+    """CloudEvents `id`: the messageId, from revision 2 on with ``#n``; ``quarantine-{seq}`` for what has none."""
+    if entry.type == EntryType.QUARANTINE:
+        return f"quarantine-{entry.seq}"
+    return entry.message_id if entry.revision == 1 else f"{entry.message_id}#{entry.revision}"
+
+
+def ce_headers(stream: Stream, entry: Entry) -> dict[str, str]:
+    """CloudEvents HTTP binary headers of one report, percent-encoded as that binding demands."""
+    return {
+        "ce-specversion": "1.0",
+        "ce-id": quote(ce_id(entry), safe=_UNESCAPED),
+        "ce-source": ce_source(stream),
+        "ce-type": ce_type(stream.kind, entry.type),
+        "ce-time": rfc3339_ms(entry.received_at_ms),
+        "ce-origin": entry.origin.value,
+    }
+
+
+def webhook_id(stream: Stream, members: Sequence[Entry]) -> str:
+    """The id of a delivery, the same on every attempt and replay.
+
+    ``msg_`` and the first 32 hex digits of SHA-256 over `ce_source`, newline, `ce_id`; for a batch over these two
+    lines of every member in their order, joined by newlines.
+    """
+    source = ce_source(stream)
+    lines = "\n".join(f"{source}\n{ce_id(entry)}" for entry in members)
+    return "msg_" + hashlib.sha256(lines.encode()).hexdigest()[:_WEBHOOK_ID_DIGITS]
+
+
+def callback_body(members: Sequence[Entry], *, infobip: bool, batch: bool) -> bytes:
+    """The body of a POST. `infobip`: ``{"results":[…]}``, as Infobip pushes; else the report, or an array in a batch.
+
+    A callback with `batch_size` above 1 always gets an array, also for one member, so that it can rely on it.
+    """
+    if not infobip and not batch:
+        (entry,) = members
+        return entry.value
+    joined = b",".join(entry.value for entry in members)
+    return b'{"results":[%b]}' % joined if infobip else b"[%b]" % joined
+
+
+def quarantine_value(stream: Stream, reason: str, received_at_ms: int, fetch_id: int | None, raw: bytes) -> bytes:
+    """The value of a quarantine entry: `bytes` has at most the first 64 KiB, base64; `fetch` is null without a fetch."""
+    return orjson.dumps(
+        {
+            "source": stream.source,
+            "kind": stream.kind,
+            "reason": reason.encode("utf-8", "replace").decode(),
+            "received_at": rfc3339_ms(received_at_ms),
+            "fetch": fetch_id,
+            "size": len(raw),
+            "bytes": base64.b64encode(raw[:QUARANTINE_BYTES]).decode(),
+        }
+    )
+
+
+def without_bytes(value: bytes) -> bytes:
+    """A quarantine value without its `bytes`: what is sent when the broker refused it whole."""
+    fields = orjson.loads(value)
+    fields["bytes"] = ""
+    return orjson.dumps(fields)
+
+
+def rfc3339_ms(at_ms: int) -> str:
+    """``2015-02-12T08:58:20.323Z``"""
+    seconds, ms = divmod(at_ms, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
+
+
+def _fixed_headers(source: str, type_: str) -> tuple[tuple[str, bytes], ...]:
+    return (
+        ("ce_specversion", b"1.0"),
+        ("ce_source", source.encode()),
+        ("ce_type", type_.encode()),
+        ("content-type", b"application/json"),
+    )
+
+
+_ORIGINS = {origin: ("ce_origin", origin.value.encode()) for origin in Origin}
