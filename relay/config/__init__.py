@@ -6,6 +6,7 @@ Invariant: whoever holds a `Config` from `load` may use it without checking agai
 from relay.config.callback import CallbackConfig, RetryConfig
 from relay.config.error import ConfigError, Problem
 from relay.config.kafka import CreateTopicsConfig, KafkaConfig, SecurityConfig
+from relay.config.load import load
 from relay.config.model import Config, DedupConfig, HttpConfig, JournalConfig, LogConfig
 from relay.config.secret import Secret, SecretUnreadable
 from relay.config.source import (
@@ -40,4 +41,5 @@ __all__ = [
     "SecretUnreadable",
     "SecurityConfig",
     "SourceConfig",
+    "load",
 ]

@@ -19,10 +19,10 @@ class SecurityConfig(Section):
     """TLS and SASL towards the brokers."""
 
     protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        default="PLAINTEXT", description="`PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`"
+        default="PLAINTEXT", description="Whether TLS and SASL are used"
     )
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = Field(
-        default=None, description="`PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512` or `OAUTHBEARER`, for SASL"
+        default=None, description="How SASL logs in"
     )
     username: Line | None = Field(default=None, description="User name, for PLAIN and SCRAM")
     password: Secret | None = Field(default=None, description="Password, for PLAIN and SCRAM; a secret")
@@ -55,10 +55,10 @@ class KafkaConfig(Section):
     )
     delivery: Literal["transactional", "idempotent"] = Field(
         default="transactional",
-        description="`transactional`: exactly once; `idempotent`, for brokers without transactions: at least once",
+        description="Exactly once; or, for brokers without transactions, at least once",
     )
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
-        default="zstd", description="`none`, `gzip`, `snappy`, `lz4` or `zstd`"
+        default="zstd", description="How batches are compressed"
     )
     transaction_timeout_seconds: Seconds = Field(
         default=60.0, description="After which the broker aborts a transaction; at most the broker's maximum"

@@ -75,9 +75,11 @@ class LogConfig(Section):
     """The log, on standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="`debug`, `info`, `warning` or `error`"
+        default="info", description="Least level that is written"
     )
-    format: Literal["json", "console"] = Field(default="json", description="`json` or `console`")
+    format: Literal["json", "console"] = Field(
+        default="json", description="One JSON object a line, or lines for people"
+    )
 
 
 class Config(Section):

@@ -106,13 +106,13 @@ def _parse(given: object) -> Secret:
         return given
     if isinstance(given, str):
         if not given:
-            raise PydanticCustomError("secret_empty", "is empty; give a value, ${{NAME}} or {{file: path}}")
+            raise PydanticCustomError("secret_empty", "is empty; give a value, ${NAME} or {file: path}")
         return Secret(given)
     if isinstance(given, dict) and set(given) == {"file"} and isinstance(given["file"], str | Path) and given["file"]:
         return Secret(file=Path(given["file"]))
     if given is None:
-        raise PydanticCustomError("secret_empty", "is empty; give a value, ${{NAME}} or {{file: path}}")
-    raise PydanticCustomError("secret_type", "must be text (quote it) or {{file: path}}")
+        raise PydanticCustomError("secret_empty", "is empty; give a value, ${NAME} or {file: path}")
+    raise PydanticCustomError("secret_type", "must be text (quote it) or {file: path}")
 
 
 def _reason(error: OSError | UnicodeDecodeError) -> str:

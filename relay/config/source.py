@@ -79,7 +79,7 @@ def _endpoint(given: Any) -> Any:
     return {"kind": given} if isinstance(given, str) else given
 
 
-Endpoint = Annotated[EndpointConfig, BeforeValidator(_endpoint)]
+Endpoint = Annotated[EndpointConfig, BeforeValidator(_endpoint, json_schema_input_type=Name | EndpointConfig)]
 
 
 class SourceConfig(Section):
@@ -90,7 +90,7 @@ class SourceConfig(Section):
         description="Your API host, for example https://xyz.api.infobip.com; a path prefix is kept"
     )
     auth: AuthConfig = Field(description="How to log in")
-    format: Literal["json", "xml"] = Field(default="json", description="What is asked for: `json` or `xml`")
+    format: Literal["json", "xml"] = Field(default="json", description="What the API is asked for")
     poll: PollConfig = Field(default_factory=PollConfig, description="How endpoints are polled")
     endpoints: Annotated[tuple[Endpoint, ...], Field(min_length=1)] = Field(
         default=(EndpointConfig(kind="sms"), EndpointConfig(kind="voice")),
