@@ -55,7 +55,7 @@ class CallbackConfig(Section):
         description="Only reports of these status groups, as name (`DELIVERED`) or number (3); left out: all",
     )
     format: Literal["report", "infobip"] = Field(
-        default="report", description='`report`: the event as in Kafka; `infobip`: `{"results": […]}`'
+        default="report", description="The event as in Kafka, or Infobip's own `results`"
     )
     revisions: bool = Field(
         default=False, description="Post later reports of the same message too; true when there is no Kafka"

@@ -43,7 +43,12 @@ def markdown() -> str:
     tables: dict[str, list[Key]] = {}
     for key in keys():
         tables.setdefault(key.section, []).append(key)
-    return "\n\n".join(_table(section, rows) for section, rows in tables.items()) + "\n"
+    printed: dict[int, str] = {}
+    texts = []
+    for section, rows in tables.items():
+        same = printed.setdefault(id(rows[0].field), section)
+        texts.append(_table(section, rows) if same == section else f"#### `{section}`\n\nAs `{same}`.")
+    return "\n\n".join(texts) + "\n"
 
 
 def documented(text: str) -> str:
