@@ -1,0 +1,3 @@
+"""What all kinds of tests share."""
+
+pytest_plugins = ["tests.kafka.plugin"]

@@ -1,0 +1,118 @@
+"""Reading topics back with librdkafka, whole and counted. Imports nothing of relay: it is the judge."""
+
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+READ_SECONDS = 60.0
+
+
+class Read(NamedTuple):
+    """One record as a consumer sees it."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes
+    value: bytes
+    headers: dict[str, bytes]
+    timestamp_ms: int
+
+    @property
+    def relay_seq(self) -> int:
+        return int(self.headers["relay_seq"])
+
+
+def read_committed(bootstrap_servers: str, *topics: str) -> list[Read]:
+    """All that a read_committed consumer sees up to the end of the log as it is now, by partition in log order.
+
+    The end is the high watermark: an open transaction before it is waited for.
+    """
+    return _read(bootstrap_servers, topics, "read_committed")
+
+
+def read_uncommitted(bootstrap_servers: str, *topics: str) -> list[Read]:
+    """The same with records of open and aborted transactions."""
+    return _read(bootstrap_servers, topics, "read_uncommitted")
+
+
+def count_keys(records: Iterable[Read]) -> Counter[str]:
+    return Counter(record.key.decode() for record in records)
+
+
+def committed_offset(bootstrap_servers: str, group: str, topic: str, partition: int = 0) -> int | None:
+    """What the group has committed, pending transactions waited for; None if nothing."""
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+    request = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition)])
+    (future,) = admin.list_consumer_group_offsets([request], require_stable=True).values()
+    (answer,) = future.result(30).topic_partitions
+    return None if answer.offset < 0 else answer.offset
+
+
+def delete_committed_offset(bootstrap_servers: str, group: str, topic: str, partition: int = 0) -> None:
+    """As if the group's offset expired."""
+    del topic, partition
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+    for deleted in admin.delete_consumer_groups([group]).values():
+        deleted.result(30)
+
+
+def _read(bootstrap_servers: str, topics: Iterable[str], isolation: str) -> list[Read]:
+    consumer = Consumer({
+        "bootstrap.servers": bootstrap_servers,
+        "group.id": f"reader-{uuid.uuid4()}",
+        "enable.auto.commit": False,
+        "auto.offset.reset": "error",
+        "isolation.level": isolation,
+        "log_level": 0,
+    })  # fmt: skip
+    try:
+        found = [_plain(message) for message in _to_the_end(consumer, topics)]
+    finally:
+        consumer.close()
+    return sorted(found, key=lambda read: read[:3])
+
+
+def _to_the_end(consumer: Consumer, topics: Iterable[str]) -> Iterator[Message]:
+    starts, ends = _bounds(consumer, topics)
+    consumer.assign([TopicPartition(*place, starts[place]) for place in ends])
+    deadline = time.monotonic() + READ_SECONDS
+    while ends:
+        assert time.monotonic() < deadline, f"not read to the end in {READ_SECONDS} s: {ends}"
+        for message in consumer.consume(1000, 0.1):
+            assert message.error() is None, str(message.error())
+            yield message
+        # By position, since control records are never handed out.
+        for at in consumer.position([TopicPartition(*place) for place in ends]):
+            if at.offset >= ends[at.topic, at.partition]:
+                del ends[at.topic, at.partition]
+
+
+def _bounds(consumer: Consumer, topics: Iterable[str]) -> tuple[dict[tuple[str, int], int], dict[tuple[str, int], int]]:
+    starts: dict[tuple[str, int], int] = {}
+    ends: dict[tuple[str, int], int] = {}
+    known = consumer.list_topics(timeout=10).topics
+    for topic in topics:
+        assert topic in known, f"there is no topic {topic}"
+        for partition in known[topic].partitions:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+            if high > low:
+                starts[topic, partition], ends[topic, partition] = low, high
+    return starts, ends
+
+
+def _plain(message: Message) -> Read:
+    return Read(
+        message.topic(),
+        message.partition(),
+        message.offset(),
+        message.key() or b"",
+        message.value() or b"",
+        dict(message.headers() or []),
+        message.timestamp()[1],
+    )
