@@ -1,1 +1,4 @@
-"""A simulator of the one-time API: queues that forget what they handed out, faults, a ledger that does not forget."""
+"""The API simulator: one-time queues as the API has them, faults on request, a ledger of what was handed out.
+
+Invariant: a report is handed out in exactly one response, and stands in the ledger before that response is started.
+"""

@@ -1,0 +1,118 @@
+"""The simulator as a server: in a test's own loop (`Simulator`), or until it is cancelled (`serve`)."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+from aiohttp import web
+
+from relay.simulator.control import Control, report_item, state
+from relay.simulator.endpoint import ReportsEndpoint
+from relay.simulator.faults import Faults
+from relay.simulator.ledger import Ledger
+from relay.simulator.options import SimulatorOptions, TrafficOptions
+from relay.simulator.queue import ReportQueue
+from relay.simulator.traffic import Traffic
+
+log = structlog.get_logger(__name__)
+
+REPORTS_PATHS = {"sms": "/sms/1/reports", "voice": "/tts/3/reports"}
+NO_TRAFFIC = TrafficOptions()
+SHUTDOWN_SECONDS = 1.0
+
+
+class Simulator:
+    """One simulated account.
+
+    ``async with Simulator(SimulatorOptions(...)) as simulator: ... simulator.base_url``. It can be stopped and started
+    again on the same port with its queues as they were, like an API that was away.
+    """
+
+    def __init__(self, options: SimulatorOptions) -> None:
+        self.options = options
+        self.faults = Faults(options.faults, options.seed)
+        self.ledger = Ledger(options.ledger)
+        self._port = options.port
+        self._stopping = asyncio.Event()
+        self._runner: web.AppRunner | None = None
+        started_at_ms = _now_ms()
+        self._endpoints = {kind: self._endpoint(kind, started_at_ms) for kind in REPORTS_PATHS}
+
+    @property
+    def base_url(self) -> str:
+        return f"http://{self.options.host}:{self._port}"
+
+    def enqueue(self, kind: str, reports: Iterable[Any]) -> None:
+        """Add reports (objects, or text to be sent as it is) before what is generated."""
+        self._endpoints[kind].queue.put([report_item(report) for report in reports])
+
+    def state(self) -> dict[str, Any]:
+        """As `GET /simulator/state` answers."""
+        return state(self._endpoints, self.faults)
+
+    @property
+    def drained(self) -> bool:
+        """Nothing waits in any queue, and nothing more will come."""
+        return all(endpoint.queue.drained for endpoint in self._endpoints.values())
+
+    async def start(self) -> None:
+        """Listen. Raises OSError if the port is taken."""
+        self._stopping.clear()
+        app = web.Application()
+        app.add_routes([web.get(REPORTS_PATHS[kind], endpoint.get) for kind, endpoint in self._endpoints.items()])
+        app.add_routes(Control(self._endpoints, self.faults).routes())
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+        await runner.setup()
+        site = web.TCPSite(runner, self.options.host, self._port, reuse_address=True)
+        await site.start()
+        self._port = runner.addresses[0][1]
+        self._runner = runner
+
+    async def stop(self) -> None:
+        """Stop listening and end what hangs; the ledger stays open for another start."""
+        self._stopping.set()
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    async def close(self) -> None:
+        """Stop for good."""
+        await self.stop()
+        self.ledger.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _endpoint(self, kind: str, started_at_ms: int) -> ReportsEndpoint:
+        options = self.options
+        traffic = Traffic(kind, options.traffic.get(kind, NO_TRAFFIC), seed=options.seed, started_at_ms=started_at_ms)
+        return ReportsEndpoint(
+            kind,
+            ReportQueue(traffic, _now_ms),
+            faults=self.faults,
+            ledger=self.ledger,
+            credentials=options.credentials,
+            compress=options.compress,
+            now_ms=_now_ms,
+            stopping=self._stopping,
+        )
+
+
+async def serve(options: SimulatorOptions) -> None:
+    """Run until cancelled; says where it listens."""
+    async with Simulator(options) as simulator:
+        log.info("simulator listens", url=simulator.base_url, seed=options.seed)
+        await asyncio.Event().wait()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
