@@ -18,6 +18,7 @@ from relay.config.source import (
     RecordingsConfig,
     SourceConfig,
 )
+from relay.config.summary import secret_texts, summary
 
 __all__ = [
     "AuthConfig",
@@ -42,4 +43,6 @@ __all__ = [
     "SecurityConfig",
     "SourceConfig",
     "load",
+    "secret_texts",
+    "summary",
 ]

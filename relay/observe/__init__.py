@@ -4,6 +4,7 @@ Invariant: nothing here ever shows a secret or a phone number, and nothing here 
 """
 
 from relay.observe.health import Health
+from relay.observe.log import configure_logging
 from relay.observe.telemetry import Telemetry
 
-__all__ = ["Health", "Telemetry"]
+__all__ = ["Health", "Telemetry", "configure_logging"]

@@ -1,0 +1,121 @@
+"""The log: one event, one line, on standard error; JSON for machines or lines for people."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any, Literal, TextIO
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from relay.observe.redact import Redactor
+
+CHATTY = ("aiokafka", "aiohttp", "asyncio")
+"""Libraries of which only warnings matter, unless debugging; what they say is often several lines a second."""
+
+
+def configure_logging(
+    *,
+    level: str = "info",
+    style: Literal["json", "console"] = "json",
+    instance: str = "",
+    secrets: Callable[[], Iterable[str]] = tuple,
+    stream: TextIO | None = None,
+) -> None:
+    """Send structlog and the standard library's logging the same way; may be called again.
+
+    `secrets` answers with all secret texts as of now: wherever one appears, it is masked. `level` as in the
+    configuration. `stream` is standard error unless given.
+    """
+    number = logging.getLevelNamesMapping()[level.upper()]
+    target = stream or sys.stderr
+    structlog.configure(
+        processors=_processors(Redactor(secrets), style, instance, colors=target.isatty()),
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=lambda *name: _Line(target, *name),
+        cache_logger_on_first_use=False,
+    )
+    _route_standard_logging(number)
+
+
+def _processors(redactor: Redactor, style: str, instance: str, *, colors: bool) -> list[Processor]:
+    def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        return redactor.event(event)
+
+    def name(logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event.setdefault("logger", getattr(logger, "name", ""))
+        if instance:
+            event["instance"] = instance
+        return event
+
+    render: list[Processor] = [_one_json_line]
+    if style == "console":
+        plain = structlog.dev.plain_traceback
+        render = [_escaped, structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        redact,
+        *render,
+    ]
+
+
+class _Line:
+    """Writes lines. Nobody's work may fail because nobody reads the log any more."""
+
+    def __init__(self, stream: TextIO, name: str = "") -> None:
+        self.name = name
+        self._stream = stream
+
+    def msg(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.write(text + "\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = exception = fatal = log = msg
+
+
+def _one_json_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    try:
+        return orjson.dumps(event, default=str).decode()
+    except (TypeError, ValueError):  # a lone surrogate, an integer beyond 64 bits
+        return json.dumps(event, default=str)
+
+
+def _escaped(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """For a terminal: no control character of a value reaches it; a traceback keeps its lines."""
+    return {key: _escape(value, keep="\n" if key == "exception" else "") for key, value in event.items()}
+
+
+def _escape(value: Any, *, keep: str) -> Any:
+    if not isinstance(value, str):
+        return value
+    return "".join(
+        c if c.isprintable() or c in keep else c.encode("unicode_escape", "backslashreplace").decode() for c in value
+    )
+
+
+class _IntoStructlog(logging.Handler):
+    """What aiokafka, aiohttp and asyncio say, in the same lines."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = structlog.get_logger(record.name)
+        with suppress(Exception):  # a broken format string of a library must not reach its caller
+            log.log(record.levelno, record.getMessage(), exc_info=record.exc_info or None)
+
+
+def _route_standard_logging(level: int) -> None:
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if isinstance(handler, _IntoStructlog)]:
+        root.removeHandler(handler)
+    root.addHandler(_IntoStructlog())
+    root.setLevel(level)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(level if level <= logging.DEBUG else max(level, logging.WARNING))
+    logging.captureWarnings(capture=True)
