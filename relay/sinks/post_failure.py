@@ -1,0 +1,54 @@
+"""Why a POST failed, in a few words that an operator can act on: `dns: …`, `tls: …`, `timeout: …`, `connection: …`."""
+
+import ssl
+
+import aiohttp
+
+from relay.config import SecretUnreadable
+from relay.sinks.signing import SecretUnusable
+
+_LONGEST = 200
+
+
+def describe(error: BaseException, timeout_seconds: float) -> str:
+    """One line without secrets: aiohttp's errors name host and port, never path, headers or body."""
+    kind, text = _classify(error, timeout_seconds)
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return f"{kind}: {printable}"[:_LONGEST]
+
+
+def _classify(error: BaseException, timeout_seconds: float) -> tuple[str, str]:
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return "dns", _reason(error.os_error)
+        case aiohttp.ClientConnectorCertificateError():
+            return "tls", str(error.certificate_error)
+        case aiohttp.ClientSSLError() | ssl.SSLError():
+            return "tls", _reason(error)
+        case TimeoutError():
+            return "timeout", f"no whole answer within {timeout_seconds:g} s"
+        case SecretUnusable() | SecretUnreadable():
+            return "signing", str(error)
+        case _:
+            return _classify_by_connection(error)
+
+
+def _classify_by_connection(error: BaseException) -> tuple[str, str]:
+    match error:
+        case aiohttp.ServerDisconnectedError():
+            return "connection", "closed without an answer"
+        case aiohttp.ClientConnectionError() | OSError():
+            return "connection", _reason(error)
+        case aiohttp.ClientResponseError() | aiohttp.ClientPayloadError():
+            return "protocol", "the answer is not HTTP, or broke off"
+        case _:
+            return "request", type(error).__name__
+
+
+def _reason(error: BaseException) -> str:
+    """The system's words for it; some errors carry a number alone, some nothing."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return _reason(error.os_error)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
