@@ -11,7 +11,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from relay.observe.redact import Redactor
+from relay.observe.redact import Redactor, use
 
 CHATTY = ("aiokafka", "aiohttp", "asyncio")
 """Libraries of which only warnings matter, unless debugging; what they say is often several lines a second."""
@@ -32,8 +32,10 @@ def configure_logging(
     """
     number = logging.getLevelNamesMapping()[level.upper()]
     target = stream or sys.stderr
+    redactor = Redactor(secrets)
+    use(redactor)
     structlog.configure(
-        processors=_processors(Redactor(secrets), style, instance, colors=target.isatty()),
+        processors=_processors(redactor, style, instance, colors=target.isatty()),
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=lambda *name: _Line(target, *name),
         cache_logger_on_first_use=False,

@@ -50,7 +50,13 @@ class Redactor:
         self._learn()
         return {self.text(str(key)): self._field(str(key), value, 0) for key, value in event.items()}
 
+    def shown(self, text: str) -> str:
+        """One text made fit to be shown."""
+        self._learn()
+        return self.text(text)
+
     def text(self, text: str) -> str:
+        """As `shown`, by the secrets known since the last event."""
         if self._pattern is not None:
             text = self._pattern.sub(SECRET, text)
         text = PHONE_NUMBER.sub(_masked_number, text)
@@ -104,3 +110,17 @@ def _shown(value: Any) -> str:
 
 def _masked_number(match: re.Match[str]) -> str:
     return match[0] if match["uuid"] else f"***{match[0][-2:]}"
+
+
+_current = Redactor()
+
+
+def use(redactor: Redactor) -> None:
+    """From now on the whole process masks by this one: the log, and what is shown elsewhere."""
+    global _current  # noqa: PLW0603 - as the log itself, there is one for the process
+    _current = redactor
+
+
+def mask(text: str) -> str:
+    """`text` as it may be shown."""
+    return _current.shown(text)

@@ -112,9 +112,11 @@ class Telemetry:
 
     # --- scrape ---
 
-    def figures(self, figures: JournalFigures) -> None:
-        """What the journal says now; shown until told again."""
+    def figures(self, figures: JournalFigures | None) -> None:
+        """What the journal says now; shown until told again. None: it cannot be asked, so nothing old is shown."""
         self._journal.figures = figures
+        if figures is None:
+            return
         for stream, figure in figures.streams.items():
             if figure.last_success_at_ms is not None:
                 self.poll_succeeded(stream, figure.last_success_at_ms)

@@ -1,1 +1,9 @@
-"""The HTTP service: health, metrics, the operators' API and page."""
+"""The HTTP service: health, metrics, the operators' API and page.
+
+Invariant: nothing here can stop or slow the relay's work, and without the token it tells names and counts, no more.
+"""
+
+from relay.web.service import HttpService, make_web
+from relay.web.token import TOKEN_FILE, api_token
+
+__all__ = ["TOKEN_FILE", "HttpService", "api_token", "make_web"]

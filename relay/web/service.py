@@ -1,0 +1,132 @@
+"""Routes, and the server that answers them."""
+
+import hmac
+from collections.abc import Callable
+
+import orjson
+import structlog
+from aiohttp import web
+
+from relay.config import Secret
+from relay.observe import Health, Telemetry
+from relay.ports import FiguresJournal
+from relay.web.page import HEADERS, render_page
+from relay.web.problem import Handler, errors_as_problems, problem
+from relay.web.reading import FiguresReader
+from relay.web.status import condition, full_status, readiness
+
+log = structlog.get_logger(__name__)
+
+MAX_BODY_BYTES = 65_536
+SHUTDOWN_SECONDS = 2.0
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class _Routes:
+    """The handlers and what they answer from."""
+
+    def __init__(
+        self, *, instance: str, token: Secret, health: Health, telemetry: Telemetry, reader: FiguresReader, at_ms: int
+    ) -> None:
+        self._instance = instance
+        self._token = token
+        self._health = health
+        self._telemetry = telemetry
+        self._reader = reader
+        self._started_at_ms = at_ms
+
+    async def healthz(self, _request: web.Request) -> web.Response:
+        return _json({"status": "ok"})
+
+    async def readyz(self, _request: web.Request) -> web.Response:
+        now = condition(self._instance, self._health.degraded, await self._reader.read())
+        return _json(readiness(now), status=200 if now.ready else 503)
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        reading = await self._reader.read()
+        self._telemetry.figures(reading.figures)
+        return web.Response(body=self._telemetry.exposition(), headers={"Content-Type": METRICS_TYPE})
+
+    async def page(self, _request: web.Request) -> web.Response:
+        return web.Response(text=render_page(await self._status()), content_type="text/html", headers=HEADERS)
+
+    async def status(self, _request: web.Request) -> web.Response:
+        return _json(await self._status())
+
+    async def _status(self) -> dict[str, object]:
+        reading = await self._reader.read()
+        now = condition(self._instance, self._health.degraded, reading)
+        return full_status(now, reading, self._started_at_ms)
+
+    @web.middleware
+    async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Everything below /api needs the token, what does not exist too."""
+        if request.path.startswith("/api/") and not self._authorized(request):
+            detail = "send Authorization: Bearer with the token of http.token or of the file relay.token"
+            return problem(401, detail, {"WWW-Authenticate": 'Bearer realm="relay"'})
+        return await handler(request)
+
+    def _authorized(self, request: web.Request) -> bool:
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        expected = self._token.reveal().encode()
+        same = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), expected)
+        return scheme.lower() == "bearer" and same
+
+
+def make_web(
+    *,
+    instance: str,
+    token: Secret,
+    journal: FiguresJournal,
+    health: Health,
+    telemetry: Telemetry,
+    now_ms: Callable[[], int],
+) -> web.Application:
+    """The application: /healthz, /readyz, /metrics, the page, and /api/v1 behind `token`."""
+    routes = _Routes(
+        instance=instance,
+        token=token,
+        health=health,
+        telemetry=telemetry,
+        reader=FiguresReader(journal, now_ms),
+        at_ms=now_ms(),
+    )
+    application = web.Application(middlewares=[errors_as_problems, routes.guard], client_max_size=MAX_BODY_BYTES)
+    application.router.add_get("/", routes.page)
+    application.router.add_get("/healthz", routes.healthz)
+    application.router.add_get("/readyz", routes.readyz)
+    application.router.add_get("/metrics", routes.metrics)
+    application.router.add_get("/api/v1/status", routes.status)
+    return application
+
+
+class HttpService:
+    """The listening server. `start` raises OSError if the address is taken."""
+
+    def __init__(self, application: web.Application, *, host: str, port: int) -> None:
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+        self._host = host
+        self._port = port
+
+    @property
+    def port(self) -> int:
+        """The real one, where 0 was asked for; only after `start`."""
+        return int(self._runner.addresses[0][1])
+
+    async def start(self) -> None:
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._host, self._port).start()
+        log.info("http service listens", host=self._host, port=self.port)
+
+    async def stop(self) -> None:
+        """May be called twice, and without `start`."""
+        await self._runner.cleanup()
+
+
+def _json(body: object, status: int = 200) -> web.Response:
+    return web.Response(
+        body=orjson.dumps(body),
+        status=status,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
