@@ -42,19 +42,17 @@ def test_what_the_image_installs_is_pinned_by_hash(root: Path) -> None:
     assert all("--require-hashes" in line for line in installs)
 
 
-def test_relay_takes_the_configuration_of_the_compose_file(root: Path, tmp_path: Path) -> None:
+def test_relay_takes_the_configuration_of_the_compose_file(root: Path) -> None:
     compose = YAML(typ="safe").load(root / "compose.yaml")
-    file = tmp_path / "relay.yaml"
-    file.write_text(compose["configs"]["relay"]["content"].replace("$$", "$"))
-    config = load(file, compose["services"]["relay"]["environment"])
+    config = load(root / "compose/relay.yaml", compose["services"]["relay"]["environment"])
     assert config.sources[0].base_url == "http://simulator:8081"
+    assert "./compose/relay.yaml:/etc/relay/relay.yaml:ro" in compose["services"]["relay"]["volumes"]
 
 
 def test_the_compose_file_names_what_exists(root: Path) -> None:
     compose = YAML(typ="safe").load(root / "compose.yaml")
     services = compose["services"]
     for service in services.values():
-        assert {given["source"] for given in service.get("configs", [])} <= set(compose["configs"])
         assert set(service.get("depends_on", [])) <= set(services)
         for volume in service.get("volumes", []):
             name = volume.split(":")[0]
