@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 
 import aiohttp
-import structlog
 
 from relay import __version__
 from relay.config import EndpointConfig, SecretUnreadable, SourceConfig
@@ -13,8 +12,6 @@ from relay.domain.retry import parse_retry_after
 from relay.ports import Answer
 from relay.sources.authorization import authorization
 from relay.sources.exchange import READ_BUFFER_BYTES, Exchange, Outcome, never_repeat, tracing
-
-log = structlog.get_logger(__name__)
 
 ACCEPT = {"json": "application/json", "xml": "application/xml"}
 
@@ -46,10 +43,6 @@ class InfobipSource:
         requested_at_ms, started = self._now_ms(), time.monotonic()
         outcome = await self._get(endpoint, limit)
         received_at_ms = self._now_ms()
-        if outcome.error:
-            log.warning(
-                "poll did not end well", source=self._source.name, kind=kind, status=outcome.status, error=outcome.error
-            )
         return Answer(
             sent=outcome.sent,
             status=outcome.status,
