@@ -68,7 +68,7 @@ clean: ## Remove what was built and cached, but not the virtual environment
 # --- the virtual environment ------------------------------------------------------------------------------------
 # A stamp is newer than what it was made from; the installation on top of an older one moves it to the new pins.
 
-INSTALL = $(PYTHON) -m pip install --quiet --require-hashes --prefer-binary
+INSTALL = $(PYTHON) -m pip install --quiet --require-hashes --prefer-binary --no-compile
 INSTALL_RELAY = $(PYTHON) -m pip install --quiet --no-deps --no-build-isolation --editable .
 
 $(VENV)/.demo: requirements-demo.txt pyproject.toml | $(PYTHON)
