@@ -139,7 +139,7 @@ def callback_body(members: Sequence[Entry], *, infobip: bool, batch: bool) -> by
 
 
 def quarantine_value(stream: Stream, reason: str, received_at_ms: int, fetch_id: int | None, raw: bytes) -> bytes:
-    """The value of a quarantine entry: `bytes` has at most the first 64 KiB, base64; `fetch` is null without a fetch."""
+    """The value of a quarantine entry: `bytes` is base64 of at most the first 64 KiB; `fetch` may be null."""
     return orjson.dumps(
         {
             "source": stream.source,

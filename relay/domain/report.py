@@ -26,7 +26,8 @@ class Report(NamedTuple):
     """One entry of a fetch, decoded and normalised.
 
     `value` is the event as JSON, ready for Kafka. `outcome` is ``"{status.id}:{error.id}"`` with ``-`` for what is
-    missing; `final` unless the status group is PENDING or ACCEPTED.
+    missing (``g3`` if there is a group at least, ``?`` and a digest for an id that is no number); it holds no blanks.
+    `final` unless the status group is PENDING or ACCEPTED.
     """
 
     message_id: str

@@ -1,0 +1,257 @@
+"""One decoded entry into the event: types as documented, nulls left out, the rest as it came.
+
+What a report needs follows from its keys and the types of their values, so it is worked out once for each such
+layout. Price, status and error take few values: they are remembered whole, already written as JSON. Both memories are
+bounded, and forgetting changes nothing but speed.
+
+Where a value cannot be normalised it moves, as received, to ``unparsed`` under its JSON Pointer. That name is ours: a
+field received under it moves there as well, to ``/unparsed``.
+"""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import orjson
+
+from relay.domain.codes import outcome_of
+from relay.domain.fields import GROUPS, FieldType, converted, documented_fields
+from relay.domain.identity import LONGEST_MESSAGE_ID, usable_message_id
+from relay.domain.report import Report
+from relay.domain.timestamps import rfc3339
+from relay.domain.values import Inexact, Source, Unconvertible, require_exact, written
+
+MOST_LEVELS = 64
+"""How deep a report may nest; what is deeper becomes text, so that no consumer's parser is overrun."""
+
+_MOST_LAYOUTS = 512
+_MOST_CODES = 4096
+_LONGEST_REMEMBERED = 2048
+_HARMLESS = frozenset({str, int, bool})
+
+Fields = dict[str, Any]
+
+
+class _Plan(NamedTuple):
+    """What a layout needs: `timestamps` hold strings; `steps` are the other fields that may have to change."""
+
+    timestamps: tuple[str, ...]
+    steps: tuple[tuple[str, FieldType | None], ...]
+
+
+class _Codes(NamedTuple):
+    """Price, status and error together, normalised and written, and what they say."""
+
+    written: dict[str, orjson.Fragment]
+    dropped: tuple[str, ...]
+    """Which of them are left out, if they are there at all: null, or no objects."""
+    unparsed: Fields
+    outcome: str
+    status_group: int | None
+    final: bool
+
+
+class Normaliser:
+    """Makes the reports of one kind, fetched from one base URL."""
+
+    __slots__ = ("_base_url", "_codes", "_documented", "_plans")
+
+    def __init__(self, kind: str, base_url: str) -> None:
+        self._base_url = base_url
+        self._documented = documented_fields(kind)
+        self._plans: dict[tuple[Any, ...], _Plan] = {}
+        self._codes: dict[bytes, _Codes] = {}
+
+    def report(self, entry: Fields) -> Report:
+        """Normalise `entry` in place and write it. Raises `Unusable`, or `Inexact`: then parse it from its source."""
+        layout = (*entry, *map(type, entry.values()))
+        timestamps, steps = self._plans.get(layout) or self._planned(entry, layout)
+        message_id = entry.get("messageId")
+        if type(message_id) is not str or not message_id.isprintable() or not 0 < len(message_id) <= LONGEST_MESSAGE_ID:
+            message_id = entry["messageId"] = usable_message_id(message_id)
+        moved: Fields = {}
+        for key in timestamps:
+            moment = rfc3339(entry[key])
+            if moment is not None:
+                entry[key] = moment
+            else:
+                moved[f"/{key}"] = entry.pop(key)
+        for key, field in steps:
+            self._take(entry, key, field, moved)
+        fragments, dropped, unparsed, outcome, status_group, final = self._codes_of(entry)
+        entry.update(fragments)
+        if dropped:
+            for key in dropped:
+                entry.pop(key, None)
+        if moved or unparsed:
+            entry["unparsed"] = moved | unparsed
+        return Report(message_id, outcome, status_group, final, orjson.dumps(entry, written))
+
+    def _codes_of(self, entry: Fields) -> _Codes:
+        received = (entry.get("price"), entry.get("status"), entry.get("error"))
+        try:
+            remembered = orjson.dumps(received)
+        except orjson.JSONEncodeError:  # holds what plain JSON cannot, or nests too deep
+            return _codes(entry)
+        codes = self._codes.get(remembered)
+        if codes is None:
+            codes = _codes(entry)
+            if len(remembered) <= _LONGEST_REMEMBERED:
+                _make_room(self._codes, _MOST_CODES)
+                self._codes[remembered] = codes
+        return codes
+
+    def _planned(self, entry: Fields, layout: tuple[Any, ...]) -> _Plan:
+        plan = _plan(entry, self._documented)
+        if len(layout) <= 128 and sum(map(len, entry)) <= _LONGEST_REMEMBERED:
+            _make_room(self._plans, _MOST_LAYOUTS)
+            self._plans[layout] = plan
+        return plan
+
+    def _take(self, entry: Fields, key: str, field: FieldType | None, moved: Fields) -> None:
+        """Normalise one field, or move it to `unparsed`, or leave out its null."""
+        if key == "mccmnc":
+            _take_mccmnc(entry, moved)
+        elif key == "unparsed":
+            _move(entry, key, "", moved)
+        else:
+            _normalise_member(entry, key, field, "", 2, moved, self._base_url)
+
+
+@lru_cache(maxsize=64)
+def normaliser(kind: str, base_url: str) -> Normaliser:
+    """The normaliser of a stream, with its memories."""
+    return Normaliser(kind, base_url)
+
+
+def _plan(entry: Fields, documented: dict[str, FieldType]) -> _Plan:
+    timestamps: list[str] = []
+    steps: list[tuple[str, FieldType | None]] = []
+    for key, value in entry.items():
+        field = documented.get(key)
+        if field is FieldType.TIMESTAMP and type(value) is str:
+            timestamps.append(key)
+        elif key == "mccmnc":
+            steps.insert(0, (key, field))
+        elif _may_change(key, field, value):
+            steps.append((key, field))
+    return _Plan(tuple(timestamps), tuple(steps))
+
+
+def _may_change(key: str, field: FieldType | None, value: Any) -> bool:
+    if key == "messageId" or field is FieldType.GROUP:
+        return False
+    match field:
+        case None:
+            return key == "unparsed" or type(value) not in _HARMLESS
+        case FieldType.TEXT:
+            return type(value) is not str
+        case FieldType.INTEGER:
+            return type(value) is not int
+        case _:
+            return True
+
+
+def _normalise_member(
+    holder: Fields, key: str, field: FieldType | None, path: str, level: int, unparsed: Fields, base_url: str
+) -> None:
+    """Normalise ``holder[key]`` in place; `level` is how deep its value lies."""
+    value = holder[key]
+    if value is None:
+        del holder[key]
+    elif isinstance(value, Source):
+        _move(holder, key, path, unparsed)
+    elif field is None:
+        holder[key] = _cleaned(value, _pointer(path, key), level, unparsed)
+    else:
+        try:
+            holder[key] = converted(field, value, base_url)
+        except Unconvertible:
+            _move(holder, key, path, unparsed)
+
+
+def _cleaned(value: Any, pointer: str, level: int, unparsed: Fields) -> Any:
+    """A value that nobody documented, as it came, but without null members. Nulls in arrays keep their places."""
+    if isinstance(value, float):
+        require_exact(value)
+    elif isinstance(value, (dict, list)):
+        if level > MOST_LEVELS:
+            raise Inexact
+        if isinstance(value, dict):
+            for key in list(value):
+                _normalise_member(value, key, None, pointer, level + 1, unparsed, "")
+        else:
+            for index, item in enumerate(value):
+                value[index] = _cleaned_item(item, f"{pointer}/{index}", level + 1, unparsed)
+    return value
+
+
+def _cleaned_item(item: Any, pointer: str, level: int, unparsed: Fields) -> Any:
+    if isinstance(item, Source):
+        unparsed[pointer] = item
+        return None
+    return _cleaned(item, pointer, level, unparsed)
+
+
+def _take_mccmnc(entry: Fields, unparsed: Fields) -> None:
+    """The old spelling stands in for a missing `mccMnc`; where both differ, it goes to `unparsed`."""
+    old, new = entry["mccmnc"], entry.get("mccMnc")
+    if old is None or old == new:
+        del entry["mccmnc"]
+        return
+    if new is not None:
+        _move(entry, "mccmnc", "", unparsed)
+        return
+    _normalise_member(entry, "mccmnc", FieldType.TEXT, "", 2, unparsed, "")
+    if "mccmnc" in entry:
+        entry["mccMnc"] = entry.pop("mccmnc")
+
+
+def _codes(entry: Fields) -> _Codes:
+    unparsed: Fields = {}
+    groups = {name: _group(name, entry.get(name), unparsed) for name in GROUPS}
+    return _Codes(
+        {name: orjson.Fragment(orjson.dumps(group, written)) for name, group in groups.items() if group is not None},
+        tuple(name for name, group in groups.items() if group is None),
+        unparsed,
+        *outcome_of(groups.get("status") or {}, groups.get("error") or {}, unparsed),
+    )
+
+
+def _group(name: str, received: Any, unparsed: Fields) -> Fields | None:
+    """A nested object with its documented fields normalised; None if there is none."""
+    if received is None:
+        return None
+    if not isinstance(received, dict):
+        _move({name: received}, name, "", unparsed)
+        return None
+    group, types = dict(received), GROUPS[name]
+    for key in received:
+        _normalise_member(group, key, types.get(key), f"/{name}", 3, unparsed, "")
+    return group
+
+
+def _move(holder: Fields, key: str, path: str, unparsed: Fields) -> None:
+    """To `unparsed`, as received: so it must be exact."""
+    value = holder.pop(key)
+    _require_exact_within(value, 2)
+    unparsed[_pointer(path, key)] = value
+
+
+def _require_exact_within(value: Any, level: int) -> None:
+    if isinstance(value, float):
+        require_exact(value)
+    elif isinstance(value, (dict, list)):
+        if level > MOST_LEVELS:
+            raise Inexact
+        for item in value.values() if isinstance(value, dict) else value:
+            _require_exact_within(item, level + 1)
+
+
+def _pointer(path: str, key: str) -> str:
+    """A JSON Pointer (RFC 6901)."""
+    return f"{path}/{key.replace('~', '~0').replace('/', '~1')}"
+
+
+def _make_room(memory: dict[Any, Any], most: int) -> None:
+    if len(memory) >= most:
+        memory.clear()

@@ -1,0 +1,95 @@
+"""Where values begin and end in JSON text that may be malformed or cut: only strings and brackets are looked at.
+
+Iterative and linear: possessive patterns never try anything twice, and nesting costs a counter.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_TO_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|' + _STRING + rb")*+([{}\[\]])", re.DOTALL)
+_TO_SEPARATOR = re.compile(rb'(?:[^"{}\[\],]++|' + _STRING + rb")*+(?=[{}\[\],])", re.DOTALL)
+_MEMBER_START = re.compile(rb"[\s,]*+(" + _STRING + rb")\s*+:\s*+", re.DOTALL)
+_BLANK = re.compile(rb"(?:\xef\xbb\xbf)?\s*+")
+_BETWEEN = re.compile(rb"[\s,]*+")
+_OPENING = b"{["
+
+
+class Span(NamedTuple):
+    """``body[start:end]`` is one value; `levels` is how deep it nests, 0 for a scalar."""
+
+    start: int
+    end: int
+    levels: int
+
+
+class Member(NamedTuple):
+    """A member of an object: its key as written, with quotes, and its value."""
+
+    start: int
+    key: bytes
+    value: Span
+
+
+def value_span(body: bytes, start: int) -> Span | None:
+    """The value at `start`; None if it does not end. Brackets are counted, not matched by kind."""
+    if body[start : start + 1] not in {b"{", b"["}:
+        scalar = _TO_SEPARATOR.match(body, start)
+        return Span(start, start + len(scalar[0].rstrip()), 0) if scalar else None
+    depth = levels = 0
+    position = start
+    while bracket := _TO_BRACKET.match(body, position):
+        position = bracket.end()
+        if body[position - 1] in _OPENING:
+            depth += 1
+            levels = max(levels, depth)
+        else:
+            depth -= 1
+            if depth == 0:
+                return Span(start, position, levels)
+    return None
+
+
+def member_at(body: bytes, position: int) -> Member | None:
+    """The next whole member of an object, `position` being after its brace or after a member."""
+    key = _MEMBER_START.match(body, position)
+    value = value_span(body, key.end()) if key else None
+    return Member(key.start(1), key[1], value) if key and value else None
+
+
+def key_at(body: bytes, position: int) -> tuple[bytes, int] | None:
+    """The key of the next member and where its value begins."""
+    key = _MEMBER_START.match(body, position)
+    return (key[1], key.end()) if key else None
+
+
+def members(source: bytes) -> Iterator[Member]:
+    """The whole members of the object that `source` is."""
+    position = skip_blank(source, 0) + 1
+    while member := member_at(source, position):
+        yield member
+        position = member.value.end
+
+
+def elements(body: bytes, position: int) -> Iterator[Span]:
+    """The elements of a well-formed array, `position` being after its bracket."""
+    while True:
+        position = skip_between(body, position)
+        element = None if body[position : position + 1] == b"]" else value_span(body, position)
+        if element is None or element.end == position:
+            return
+        yield element
+        position = element.end
+
+
+def skip_between(body: bytes, position: int) -> int:
+    """Past blanks and commas."""
+    between = _BETWEEN.match(body, position)
+    return between.end() if between else position
+
+
+def skip_blank(body: bytes, position: int) -> int:
+    """Past blanks and a byte order mark."""
+    blank = _BLANK.match(body, position)
+    return blank.end() if blank else position
