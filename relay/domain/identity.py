@@ -20,16 +20,13 @@ def usable_message_id(value: Any) -> str:
         return str(value)
     if isinstance(value, ExactNumber) and INTEGER_TEXT.fullmatch(value.text):
         value = value.text
-    if value is None:
-        raise Unusable("no messageId")
-    if isinstance(value, Source):
-        raise Unusable("messageId is not valid text")
     if not isinstance(value, str):
-        raise Unusable("messageId is neither a string nor an integer")
-    if not value:
-        raise Unusable("messageId is empty")
-    if len(value) > LONGEST_MESSAGE_ID:
-        raise Unusable(f"messageId is longer than {LONGEST_MESSAGE_ID} characters")
+        raise Unusable(_NOT_TEXT.get(type(value), "messageId is neither a string nor an integer"))
+    if not 0 < len(value) <= LONGEST_MESSAGE_ID:
+        raise Unusable(f"messageId is longer than {LONGEST_MESSAGE_ID} characters" if value else "messageId is empty")
     if _CONTROL.search(value):
         raise Unusable("messageId holds control characters")
     return value
+
+
+_NOT_TEXT = {type(None): "no messageId", Source: "messageId is not valid text"}
