@@ -95,7 +95,7 @@ class ReportsEndpoint:
 
     async def _fail(self, transmission: Transmission, fault: Fault, body: bytes, *, compressed: bool) -> None:
         headers = _headers(compressed=compressed)
-        cut_bytes = int(len(body) * fault.cut)
+        cut_bytes = max(1, min(int(len(body) * fault.cut), len(body) - 1))
         match fault.what:
             case What.DELAY:
                 await asyncio.sleep(fault.seconds)
@@ -109,7 +109,7 @@ class ReportsEndpoint:
             case What.TRUNCATED_GZIP:
                 await transmission.send(body[:cut_bytes], headers=headers)
             case What.RESET_IN_BODY | What.CLOSE_IN_BODY:
-                await transmission.send(body, headers=headers, cut_bytes=min(cut_bytes, len(body) - 1))
+                await transmission.send(body, headers=headers, cut_bytes=cut_bytes)
                 await transmission.wait_until_sent()
                 _end(transmission, fault)
             case What.RESET_BEFORE | What.CLOSE_BEFORE:
