@@ -74,22 +74,25 @@ INSTALL_RELAY = $(PYTHON) -m pip install --quiet --no-deps --no-build-isolation 
 $(VENV)/.demo: requirements-demo.txt pyproject.toml | $(PYTHON)
 	@if [ $(VENV)/.dev -nt requirements-dev.txt ] && [ $(VENV)/.dev -nt pyproject.toml ]; then touch $@; exit; fi; \
 	echo 'Installing what the demo needs into $(VENV) ...'; \
-	$(INSTALL) -r requirements-demo.txt; $(INSTALL_RELAY); touch $@
+	$(INSTALL) -r requirements-demo.txt && $(INSTALL_RELAY) && touch $@
 
 $(VENV)/.dev: requirements-dev.txt pyproject.toml | $(PYTHON)
 	@echo 'Installing what development needs into $(VENV) ...'; \
-	$(INSTALL) -r requirements-dev.txt; $(INSTALL_RELAY); touch $@
+	$(INSTALL) -r requirements-dev.txt && $(INSTALL_RELAY) && touch $@
 
+# First a Python that all pinned packages have wheels for, then any that is new enough and may have to compile some.
 $(PYTHON):
-	@for candidate in $(BASE_PYTHON) python3 python3.13 python3.12 python3.11 python; do \
-	    if command -v "$$candidate" >/dev/null \
-	        && "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-	        echo "Creating $(VENV) with $$("$$candidate" --version) ..."; \
-	        exec "$$candidate" -m venv $(VENV); \
-	    fi; \
+	@for below in 15 99; do \
+	    for candidate in $(BASE_PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	        if "$$candidate" -c "import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, $$below))" \
+	            2>/dev/null; then \
+	            echo "Creating $(VENV) with $$("$$candidate" --version) ..."; \
+	            exec "$$candidate" -m venv $(VENV); \
+	        fi; \
+	    done; \
 	done; \
-	echo 'relay needs Python 3.11 or newer with venv (Debian: apt install python3-venv). Found none;' >&2; \
-	echo 'name one: make BASE_PYTHON=/path/to/python3.11' >&2; exit 1
+	echo 'relay needs Python 3.11 or newer with venv (Debian: apt-get install python3-venv), and found none.' >&2; \
+	echo 'Name one: make BASE_PYTHON=/path/to/python3.11 ...' >&2; exit 1
 
 .cache/uv-$(UV_VERSION)/bin/uv: | $(PYTHON)
 	@$(PYTHON) -m venv .cache/uv-$(UV_VERSION) && .cache/uv-$(UV_VERSION)/bin/pip install --quiet uv==$(UV_VERSION)
