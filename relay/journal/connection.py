@@ -1,0 +1,124 @@
+"""Connections to the journal's file: created whole or not at all, opened only when what is there can be trusted."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import NamedTuple
+
+import apsw
+
+from relay.journal import schema
+from relay.journal.errors import JournalRefused, translate
+
+FULL_CHECK_BYTES = 64 << 20
+"""Up to this size the whole file is checked at open; above, the small tables and the ends of the large ones."""
+
+_MAGIC = b"SQLite format 3\x00"
+_KEEP = "the file was left as it is: restore a backup, or move it away to begin a new journal"
+
+
+class Tuning(NamedTuple):
+    """Sizes that tests make small. Memory is about the sum of the caches, the WAL about `checkpoint_pages`."""
+
+    page_bytes: int = 4096
+    writer_cache_bytes: int = 48 << 20
+    reader_cache_bytes: int = 8 << 20
+    checkpoint_pages: int = 4000
+    reserve_bytes: int = 32 << 20
+    max_pages: int | None = None
+    """A bound of the file, as a full disk would set it."""
+
+
+def create(path: Path, tuning: Tuning, at_ms: int) -> None:
+    """A new journal, under its name only when it is whole and on the disk."""
+    unfinished = path.with_name(path.name + ".new")
+    for leftover in (unfinished, Path(f"{unfinished}-wal"), Path(f"{unfinished}-shm"), Path(f"{unfinished}-journal")):
+        leftover.unlink(missing_ok=True)
+    os.close(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    db = apsw.Connection(str(unfinished))
+    try:
+        db.pragma("page_size", tuning.page_bytes)
+        db.pragma("synchronous", "FULL")
+        db.pragma("journal_mode", "WAL")
+        schema.migrate(db)
+        schema.write_birth(db, journal_id=secrets.token_hex(8), at_ms=at_ms)
+    finally:
+        db.close()
+    _sync(unfinished)
+    unfinished.rename(path)
+    _sync(path.parent)
+
+
+def check_file(path: Path) -> bool:
+    """Whether there is a journal to open; False if one may be created.
+
+    :raises JournalRefused: what is there is not (or no longer) a journal.
+    """
+    if not path.exists():
+        wal = Path(f"{path}-wal")
+        if wal.exists() and wal.stat().st_size:
+            raise JournalRefused(f"journal {path} is missing, but its log {wal.name} is there: {_KEEP}")
+        return False
+    if not path.is_file():
+        raise JournalRefused(f"journal {path} is not a file: name a file in journal.url")
+    with path.open("rb") as file:
+        header = file.read(100)
+    if not header.startswith(_MAGIC) or len(header) < 100:
+        what = "is empty" if not header else "is not an SQLite database, or its header is damaged"
+        raise JournalRefused(f"journal {path} {what}; {_KEEP}")
+    if int.from_bytes(header[68:72], "big") != schema.APPLICATION_ID:
+        raise JournalRefused(f"{path} is an SQLite database, but not a journal of relay: correct journal.url")
+    return True
+
+
+def open_writer(path: Path, tuning: Tuning) -> apsw.Connection:
+    """The one connection that writes; its file was checked, its schema is current.
+
+    :raises JournalRefused: damaged, or written by a newer relay.
+    """
+    try:
+        db = _connect(path, tuning.writer_cache_bytes)
+    except apsw.Error as error:
+        raise JournalRefused(f"{translate(error, str(path))}; {_KEEP}") from error
+    try:
+        db.pragma("journal_mode", "WAL")
+        db.pragma("synchronous", "FULL")
+        db.pragma("wal_autocheckpoint", 0)
+        db.pragma("journal_size_limit", 2 * tuning.checkpoint_pages * tuning.page_bytes)
+        schema.check_version(db, path)
+        schema.check_content(db, path, whole=path.stat().st_size <= FULL_CHECK_BYTES)
+        schema.migrate(db)
+        if tuning.max_pages is not None:
+            db.pragma("max_page_count", tuning.max_pages)
+    except apsw.Error as error:
+        db.close()
+        raise JournalRefused(f"{translate(error, str(path))}; {_KEEP}") from error
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def open_reader(path: Path, tuning: Tuning) -> apsw.Connection:
+    db = _connect(path, tuning.reader_cache_bytes)
+    db.pragma("query_only", 1)
+    return db
+
+
+def _connect(path: Path, cache_bytes: int) -> apsw.Connection:
+    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, statementcachesize=300)
+    db.set_busy_timeout(5000)
+    db.pragma("cache_size", -(cache_bytes >> 10))
+    db.pragma("temp_store", "MEMORY")
+    db.pragma("secure_delete", 0)
+    db.pragma("cell_size_check", 1)
+    db.pragma("trusted_schema", 0)
+    return db
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

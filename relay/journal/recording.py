@@ -1,0 +1,203 @@
+"""From a fetch to entries: what is new is appended, what is known is dropped, what is no report is quarantined."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import apsw
+
+from relay.domain.dedup import decide
+from relay.domain.envelope import quarantine_value, without_bytes
+from relay.domain.figures import Recorded
+from relay.domain.report import Decoded, EntryType, GapCause, Origin, Rejected, Report, Stream
+from relay.journal import entries, ids, streams
+from relay.journal.codes import ORIGIN_CODES
+from relay.journal.fetches import release_fetch
+from relay.journal.ids import Seen
+from relay.journal.sql import load
+from relay.journal.streams import StreamRow
+from relay.ports import AdoptedRecord, ClaimedFetch, Lease
+
+_SQL = load("entries")
+
+FULL_ANSWER = 50
+"""A good answer with fewer entries left the queue empty."""
+
+
+class Quarantined(NamedTuple):
+    seq: int
+    reason: str
+    raw: bytes
+
+
+class Draft:
+    """The entries that a fetch becomes, before they are written."""
+
+    def __init__(self, row: StreamRow, claimed: ClaimedFetch, known: dict[bytes, Seen]) -> None:
+        self.values: list[Any] = []
+        self.seen: dict[bytes, Seen] = {}
+        self.quarantined: list[Quarantined] = []
+        self.new = self.duplicates = self.revisions = 0
+        self._next_seq = row.next_seq
+        self._claimed = claimed
+        self._origin = claimed.fetch.origin
+        self._known = known
+
+    def add_report(self, key: bytes, report: Report) -> None:
+        seen = self.seen.get(key) or self._known.get(key)
+        decision = decide(seen.known if seen else None, report, self._origin)
+        if decision is None:
+            self.duplicates += 1
+            return
+        type_, revision, known = decision
+        self.values += (
+            type_.value,
+            report.message_id,
+            revision,
+            report.status_group,
+            seen.last_seq if seen else None,
+            report.value,
+        )
+        self.seen[key] = Seen(known, self._next_seq)
+        self._next_seq += 1
+        if type_ is EntryType.REPORT:
+            self.new += 1
+        else:
+            self.revisions += 1
+
+    def add_quarantined(self, reason: str, raw: bytes) -> None:
+        claimed = self._claimed
+        value = quarantine_value(claimed.stream, reason, claimed.fetch.received_at_ms, claimed.id, raw)
+        self.values += (EntryType.QUARANTINE.value, "", 1, None, None, value)
+        readable = reason.encode("utf-8", "replace").decode()
+        self.quarantined.append(Quarantined(self._next_seq, readable, raw))
+        self._next_seq += 1
+
+    @property
+    def recorded(self) -> Recorded:
+        return Recorded(self.new, self.duplicates, self.revisions, len(self.quarantined))
+
+
+def record_reports(db: apsw.Connection, claimed: ClaimedFetch, decoded: Decoded, gap: GapCause | None) -> Recorded:
+    row = streams.find_or_add(db, claimed.stream)
+    release_fetch(db, row, claimed)
+    draft = _draft(db, row, claimed, decoded.entries)
+    _write(db, row, claimed, draft)
+    fetch = claimed.fetch
+    if decoded.complete and fetch.origin is Origin.POLL:
+        streams.note_success(
+            db,
+            row.id,
+            requested_at_ms=fetch.requested_at_ms,
+            received_at_ms=fetch.received_at_ms,
+            drained=len(decoded.entries) < FULL_ANSWER,
+        )
+    if gap is not None:
+        streams.open_gap(db, row, gap, until_ms=fetch.received_at_ms, at_ms=fetch.received_at_ms)
+    return draft.recorded
+
+
+def quarantine_fetch(db: apsw.Connection, claimed: ClaimedFetch, reason: str) -> Recorded:
+    row = streams.find_or_add(db, claimed.stream)
+    release_fetch(db, row, claimed)
+    draft = Draft(row, claimed, {})
+    draft.add_quarantined(reason, claimed.fetch.body)
+    _write(db, row, claimed, draft)
+    return draft.recorded
+
+
+def refuse_record(db: apsw.Connection, lease: Lease, stream: Stream, seq: int, reason: str) -> None:
+    """Kafka passes over the entry; its quarantine entry stands for it. A refused quarantine entry comes again without
+    its bytes, and if that is refused too, it stays in the journal alone."""
+    streams.check_lease(db, lease)
+    row = streams.find_or_add(db, stream)
+    refused = db.execute(_SQL["refuse"], (row.base + seq,)).fetchone()
+    if refused is None:
+        return
+    type_, _, origin, received_at_ms, value = refused
+    if type_ == EntryType.QUARANTINE:
+        again = without_bytes(value)
+        if again == value:
+            return
+        kept = 0
+    else:
+        again = quarantine_value(stream, reason, received_at_ms, None, value)
+        kept = 1
+        db.execute(_SQL["quarantine"], (row.base + row.next_seq, reason, received_at_ms, None, value))
+    entry = (EntryType.QUARANTINE.value, "", 1, None, None, again)
+    entries.append(db, row, entry, origin=origin, received_at_ms=received_at_ms, quarantined=kept)
+
+
+def adopt_published(db: apsw.Connection, lease: Lease, stream: Stream, records: Sequence[AdoptedRecord]) -> None:
+    """What Kafka holds and this journal, restored, does not: entries already published, their ids known again."""
+    if not records:
+        return
+    streams.check_lease(db, lease)
+    row = streams.find_or_add(db, stream)
+    key_of = ids.keys_of(row.id)
+    keys = [key_of(record.message_id) for record in records]
+    seen = ids.look_up(db, keys)
+    rows = []
+    for key, record in zip(keys, records, strict=True):
+        before = seen.get(key)
+        rows.append(_adopted_row(row, record, before.last_seq if before else None))
+        if record.type != EntryType.QUARANTINE:
+            seen[key] = _adopted_seen(before, record)
+    db.executemany(_SQL["adopt"], rows)
+    ids.keep(db, seen.items(), max(record.received_at_ms for record in records))
+    next_seq = max(row.next_seq, max(record.seq for record in records) + 1)
+    entries.set_next_seq(db, row, next_seq)
+
+
+def _draft(db: apsw.Connection, row: StreamRow, claimed: ClaimedFetch, found: Sequence[Report | Rejected]) -> Draft:
+    key_of = ids.keys_of(row.id)
+    keys = [key_of(entry.message_id) if isinstance(entry, Report) else b"" for entry in found]
+    draft = Draft(row, claimed, ids.look_up(db, keys))
+    for key, entry in zip(keys, found, strict=True):
+        if isinstance(entry, Report):
+            draft.add_report(key, entry)
+        else:
+            draft.add_quarantined(entry.reason, entry.raw)
+    return draft
+
+
+def _write(db: apsw.Connection, row: StreamRow, claimed: ClaimedFetch, draft: Draft) -> None:
+    fetch = claimed.fetch
+    if draft.values:
+        entries.append(
+            db,
+            row,
+            draft.values,
+            origin=ORIGIN_CODES[fetch.origin],
+            received_at_ms=fetch.received_at_ms,
+            quarantined=len(draft.quarantined),
+        )
+    ids.keep(db, draft.seen.items(), fetch.received_at_ms)
+    for seq, reason, raw in draft.quarantined:
+        db.execute(_SQL["quarantine"], (row.base + seq, reason, fetch.received_at_ms, claimed.id, raw))
+
+
+def _adopted_row(row: StreamRow, record: AdoptedRecord, previous_seq: int | None) -> tuple[object, ...]:
+    return (
+        row.base + record.seq,
+        record.type,
+        record.message_id,
+        record.revision,
+        ORIGIN_CODES[record.origin],
+        record.received_at_ms,
+        record.status_group,
+        previous_seq,
+        record.value,
+    )
+
+
+def _adopted_seen(before: Seen | None, record: AdoptedRecord) -> Seen:
+    """As if the report had been decided here, but with the revision that Kafka has seen."""
+    report = Report(record.message_id, record.outcome, record.status_group, record.final, record.value)
+    decision = decide(before.known if before else None, report, record.origin)
+    if decision is not None:
+        known, last_seq = decision.known, record.seq
+    elif before is not None:
+        known, last_seq = before
+    else:
+        raise AssertionError("the first report of a messageId is never a duplicate")
+    return Seen(known._replace(revision=max(known.revision, record.revision)), max(last_seq, record.seq))

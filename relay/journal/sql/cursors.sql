@@ -1,0 +1,42 @@
+-- name: kafka_cursor
+SELECT position, cluster_id, at_ms FROM subscriptions WHERE stream_id = ?1 AND name = 'kafka';
+
+-- name: keep_kafka_cursor
+INSERT INTO subscriptions (stream_id, name, position, cluster_id, at_ms) VALUES (?1, 'kafka', ?2, ?3, ?4)
+ON CONFLICT (stream_id, name) DO UPDATE SET position = ?2, cluster_id = ?3, at_ms = ?4, retired_at_ms = NULL;
+
+-- name: retire_kafka
+UPDATE subscriptions SET retired_at_ms = at_ms WHERE stream_id = ?1 AND name = 'kafka' AND retired_at_ms IS NULL;
+
+-- name: raise_next_seq
+UPDATE streams SET next_seq = max(next_seq, ?2 + 1) WHERE id = ?1;
+
+-- name: find
+SELECT id, position FROM subscriptions WHERE stream_id = ?1 AND name = ?2;
+
+-- name: subscribe
+INSERT INTO subscriptions (stream_id, name, position, at_ms) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (stream_id, name) DO UPDATE SET retired_at_ms = NULL
+RETURNING position;
+
+-- name: move
+UPDATE subscriptions SET position = max(position, ?2) WHERE id = ?1;
+
+-- name: unpublished
+SELECT entries_pending + next_seq - 1 - coalesce(
+    (SELECT position FROM subscriptions AS s WHERE s.stream_id = streams.id AND name = 'kafka' AND retired_at_ms IS NULL),
+    (SELECT max(position) FROM subscriptions AS s
+     WHERE s.stream_id = streams.id AND name <> 'kafka' AND retired_at_ms IS NULL),
+    next_seq - 1
+)
+FROM streams WHERE source = ?1 AND kind = ?2;
+
+-- name: callbacks
+SELECT subscriptions.id, substr(name, 10), source, kind, retired_at_ms
+FROM subscriptions JOIN streams ON streams.id = stream_id WHERE name <> 'kafka';
+
+-- name: set_retired
+UPDATE subscriptions SET retired_at_ms = ?2 WHERE id = ?1;
+
+-- name: drop
+DELETE FROM subscriptions WHERE id = ?1;

@@ -1,0 +1,170 @@
+-- Version 1 of the journal on SQLite. Times are Unix milliseconds (_ms).
+
+CREATE TABLE meta (
+    name TEXT NOT NULL PRIMARY KEY,
+    value ANY
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE leases (
+    name TEXT NOT NULL PRIMARY KEY,
+    owner TEXT NOT NULL,
+    token INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE streams (
+    id INTEGER PRIMARY KEY,
+    source TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    next_seq INTEGER NOT NULL DEFAULT 1,
+    pruned_to INTEGER NOT NULL DEFAULT 0,           -- entries up to here are gone, but for those that are held
+    first_poll_at_ms INTEGER,
+    last_success_at_ms INTEGER,                     -- when the last good answer had come
+    answered_from_ms INTEGER,                       -- when that answer had been asked for: where the next gap begins
+    drained_at_ms INTEGER,                          -- when the last good answer with fewer than 50 entries was asked for
+    marked_at_ms INTEGER,                           -- polling since; NULL: no poll in flight
+    mark_token INTEGER,
+    fetches_pending INTEGER NOT NULL DEFAULT 0,
+    entries_pending INTEGER NOT NULL DEFAULT 0,     -- sum of the estimates of those fetches
+    quarantine_entries INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (source, kind)
+) STRICT;
+
+CREATE TABLE gaps (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    stream_id INTEGER NOT NULL,
+    cause TEXT NOT NULL,
+    state INTEGER NOT NULL DEFAULT 0,               -- 0 open, 1 closed, 2 incomplete, 3 expired
+    since_ms INTEGER NOT NULL,                      -- the last good answer before it was asked for, or the first poll
+    until_ms INTEGER NOT NULL,
+    drained_at_ms INTEGER,                          -- the queue was last known to be empty
+    opened_at_ms INTEGER NOT NULL,
+    count INTEGER NOT NULL DEFAULT 1,               -- reads that failed this way with no good answer between them
+    ended_at_ms INTEGER,
+    recovered INTEGER NOT NULL DEFAULT 0,
+    compared_from_ms INTEGER,
+    compared_until_ms INTEGER
+) STRICT;
+CREATE INDEX gaps_open ON gaps (stream_id, cause, since_ms) WHERE state = 0;
+CREATE INDEX gaps_ended ON gaps (ended_at_ms) WHERE state <> 0;
+
+CREATE TABLE fetches (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    stream_id INTEGER NOT NULL,
+    origin INTEGER NOT NULL,
+    requested_at_ms INTEGER NOT NULL,
+    received_at_ms INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    content_type TEXT NOT NULL,
+    complete INTEGER NOT NULL,
+    entries_estimate INTEGER NOT NULL,
+    base_url TEXT NOT NULL,
+    claims INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX fetches_of_stream ON fetches (stream_id);
+
+-- Beside the fetch, so that counting a claim does not rewrite the body.
+CREATE TABLE fetch_bodies (
+    fetch_id INTEGER PRIMARY KEY,
+    body BLOB NOT NULL
+) STRICT;
+
+-- id = stream_id << 44 | seq: appending goes to the end of a stream's range, reading is a range.
+CREATE TABLE entries (
+    id INTEGER PRIMARY KEY,
+    type INTEGER NOT NULL,
+    message_id TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    origin INTEGER NOT NULL,
+    received_at_ms INTEGER NOT NULL,
+    status_group INTEGER,
+    previous_seq INTEGER,                           -- the entry before it with the same messageId
+    refused INTEGER NOT NULL DEFAULT 0,
+    value BLOB NOT NULL
+) STRICT;
+
+-- The dedup window. key = BLAKE2b-128 of the messageId, personalised by the stream.
+CREATE TABLE ids (
+    key BLOB NOT NULL PRIMARY KEY,
+    outcomes TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL,
+    seen_at_hours INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE quarantine (
+    entry_id INTEGER PRIMARY KEY,
+    reason TEXT NOT NULL,
+    received_at_ms INTEGER NOT NULL,
+    fetch_id INTEGER,
+    raw BLOB NOT NULL
+) STRICT;
+
+-- name = 'kafka' or 'callback/{name}', as in the leases.
+CREATE TABLE subscriptions (
+    id INTEGER PRIMARY KEY,
+    stream_id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    position INTEGER NOT NULL,                      -- all entries up to here are passed
+    cluster_id TEXT,
+    at_ms INTEGER NOT NULL,
+    retired_at_ms INTEGER,                          -- no longer in the configuration
+    stored_reports INTEGER NOT NULL DEFAULT 0,      -- members of pending deliveries
+    dead_reports INTEGER NOT NULL DEFAULT 0,        -- members of dead letters
+    UNIQUE (stream_id, name)
+) STRICT;
+
+-- When everybody had passed which entry: retention counts from then.
+CREATE TABLE passages (
+    stream_id INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (stream_id, at_ms)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE deliveries (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    subscription_id INTEGER NOT NULL,
+    state INTEGER NOT NULL DEFAULT 0,               -- 0 pending, 1 dead
+    attempts INTEGER NOT NULL,
+    created_at_ms INTEGER NOT NULL,
+    next_attempt_at_ms INTEGER NOT NULL,
+    behind INTEGER,                                 -- the delivery of an earlier revision that must end first
+    reports INTEGER NOT NULL,
+    first_seq INTEGER NOT NULL,
+    seqs TEXT,                                      -- JSON array of the members in order; NULL: first_seq alone
+    dead_at_ms INTEGER,
+    dead_reason TEXT
+) STRICT;
+CREATE INDEX deliveries_due ON deliveries (subscription_id, next_attempt_at_ms) WHERE state = 0 AND behind IS NULL;
+CREATE INDEX deliveries_oldest ON deliveries (subscription_id) WHERE state = 0;
+CREATE INDEX deliveries_dead ON deliveries (subscription_id, dead_at_ms) WHERE state = 1;
+CREATE INDEX deliveries_behind ON deliveries (behind) WHERE behind IS NOT NULL;
+
+-- Which entries a pending delivery or a dead letter holds.
+CREATE TABLE members (
+    entry_id INTEGER NOT NULL,
+    delivery_id INTEGER NOT NULL,
+    PRIMARY KEY (entry_id, delivery_id)
+) STRICT, WITHOUT ROWID;
+
+-- Entries below pruned_to that were let go by a delivery: pruned when their retention has passed.
+CREATE TABLE released (
+    id INTEGER PRIMARY KEY,
+    entry_id INTEGER NOT NULL,
+    released_at_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE attempts (
+    subscription_id INTEGER NOT NULL,
+    first_seq INTEGER NOT NULL,
+    started_at_ms INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL,
+    delivery_id INTEGER,
+    duration_us INTEGER NOT NULL,
+    status INTEGER,
+    result INTEGER NOT NULL,                        -- 0 delivered, 1 to be tried again, 2 given up
+    error TEXT NOT NULL,
+    answer BLOB NOT NULL,
+    seqs TEXT,                                      -- JSON array; NULL: all from first_seq to last_seq
+    PRIMARY KEY (subscription_id, first_seq, started_at_ms)
+) STRICT, WITHOUT ROWID;
