@@ -3,8 +3,9 @@
 Invariant: whoever holds a `Config` from `load` may use it without checking again, and nothing prints its secrets.
 """
 
+from relay.config.advice import advice
 from relay.config.callback import CallbackConfig, RetryConfig
-from relay.config.error import ConfigError, Problem
+from relay.config.error import ConfigError, Problem, key_path
 from relay.config.kafka import CreateTopicsConfig, KafkaConfig, SecurityConfig
 from relay.config.load import load
 from relay.config.model import Config, DedupConfig, HttpConfig, JournalConfig, LogConfig
@@ -42,6 +43,8 @@ __all__ = [
     "SecretUnreadable",
     "SecurityConfig",
     "SourceConfig",
+    "advice",
+    "key_path",
     "load",
     "secret_texts",
     "summary",

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from relay.config.fields import Count, FilePath, Hours, HttpUrl, Name, Seconds, Section, Whole, wrong
+from relay.config.fields import Count, FilePath, Hours, HttpUrl, Name, Seconds, Section, Wait, Whole, wrong
 from relay.config.secret import Secret
 
 STATUS_GROUPS = {"ACCEPTED": 0, "PENDING": 1, "UNDELIVERABLE": 2, "DELIVERED": 3, "EXPIRED": 4, "REJECTED": 5}
@@ -61,7 +61,7 @@ class CallbackConfig(Section):
         default=False, description="Post later reports of the same message too; true when there is no Kafka"
     )
     batch_size: Count = Field(default=1, description="Reports in one POST at most")
-    linger_seconds: Annotated[float, Field(ge=0)] = Field(default=0.1, description="Wait for a batch to fill")
+    linger_seconds: Wait = Field(default=0.1, description="Wait for a batch to fill")
     concurrency: Count = Field(default=16, description="POSTs in flight at most")
     rate_per_second: Seconds | None = Field(default=None, description="POSTs in a second at most; left out: no limit")
     timeout_seconds: Seconds = Field(default=15.0, description="For one POST, from connecting to the whole answer")

@@ -40,9 +40,9 @@ MESSAGES = {
     "model_attributes_type": MAPPING,
     "too_short": "must not be empty; leave the key out to use its default",
     "literal_error": "must be {expected}",
-    "greater_than": "must be more than {gt}",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than_equal": "must be at most {le}",
+    "greater_than": "must be more than {gt:.10g}",
+    "greater_than_equal": "must be at least {ge:.10g}",
+    "less_than_equal": "must be at most {le:.10g}",
 }
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
-from relay.config.fields import BaseUrl, Count, FilePath, Hours, Line, Name, Seconds, Section, UrlPath
+from relay.config.fields import BaseUrl, Count, FilePath, Hours, Limit, Line, Name, Seconds, Section, UrlPath
 from relay.config.secret import Secret
 
 REPORT_PATHS = {"sms": "/sms/1/reports", "voice": "/tts/3/reports"}
@@ -26,7 +26,7 @@ class AuthConfig(Section):
 class PollConfig(Section):
     """How an endpoint is polled."""
 
-    limit: Annotated[Count, Field(le=1000)] = Field(
+    limit: Limit = Field(
         default=1000, description="Most reports in one answer; an answer of 50 or more is followed by the next poll"
     )
     interval_seconds: Seconds = Field(default=0.5, description="Wait after an answer that held fewer than 50 reports")

@@ -11,9 +11,6 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from relay.config.error import ConfigError, KeyPath, Problem
 
-MAX_DEPTH = 20
-"""Deeper than any configuration; an alias inside its own anchor would nest for ever."""
-
 
 class Document(NamedTuple):
     """The top-level mapping, made of dict, list and scalars, and lines (from 1) by key path."""
@@ -35,11 +32,7 @@ def read_document(file: Path) -> Document:
         what = "is empty" if loaded is None else "must be a mapping of keys"
         raise ConfigError(str(file), [Problem((), f"{what}; begin with sources: and journal:", 1)])
     lines: dict[KeyPath, int] = {}
-    try:
-        values = dict(_entries(loaded, (), lines))
-    except _TooDeep:
-        raise ConfigError(str(file), [Problem((), "is nested too deeply; an alias may hold itself", 1)]) from None
-    return Document(values, lines)
+    return Document(dict(_entries(loaded, (), lines)), lines)
 
 
 def _parse(file: Path) -> Any:
@@ -62,12 +55,10 @@ def _syntax_problem(error: MarkedYAMLError) -> Problem:
     line = mark.line + 1 if mark else None
     text = str(error.problem or error.context)
     if isinstance(error, DuplicateKeyError):
-        text = text.partition(" with value")[0] + "; keep one of them"  # the rest of it shows both values
-    return Problem((), f"is not valid YAML: {text}; check indentation and quotes", line)
-
-
-class _TooDeep(Exception):
-    pass
+        text = text.partition(" with value")[0] + "; keep one of them"  # the rest shows both values
+    else:
+        text += "; check indentation and quotes"
+    return Problem((), f"is not valid YAML: {text}", line)
 
 
 def _entries(mapping: CommentedMap, path: KeyPath, lines: dict[KeyPath, int]) -> Iterator[tuple[str, Any]]:
@@ -81,8 +72,6 @@ def _entries(mapping: CommentedMap, path: KeyPath, lines: dict[KeyPath, int]) ->
 
 
 def _plain(value: Any, path: KeyPath, lines: dict[KeyPath, int]) -> Any:
-    if len(path) > MAX_DEPTH:
-        raise _TooDeep
     if isinstance(value, CommentedMap):
         return dict(_entries(value, path, lines))
     if isinstance(value, CommentedSeq):

@@ -87,7 +87,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _cell(key: str, value: Any) -> str:
     if value is None:
-        return "–"
+        return "none"
     return _time(value) if key.endswith("_at") else f"{value:,}"
 
 

@@ -1,0 +1,135 @@
+"""What can be typed, and its help."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import relay
+
+app = typer.Typer(
+    name="relay",
+    help="Reads Infobip's one-time report queues without losing a report, and publishes each exactly once to Kafka.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigFile = Annotated[
+    Path, typer.Option("--config", "-c", metavar="FILE", envvar="RELAY_CONFIG", help="The configuration, YAML.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def main() -> None:
+    """Run the command line; ends the process with its exit code."""
+    app()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"relay {relay.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _relay(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    del version  # its callback did it
+
+
+@app.command()
+def run(config: ConfigFile) -> None:
+    """Run the relay until SIGTERM or Ctrl-C, which let the poll in flight finish."""
+    from relay.cli.run import run_relay  # noqa: PLC0415 - see above: help must be quick
+
+    raise typer.Exit(run_relay(config))
+
+
+@app.command()
+def check(config: ConfigFile, as_json: AsJson = False) -> None:
+    """Check everything but a read of reports: configuration, journal, sources, Kafka, callbacks."""
+    from relay.cli.check import check_relay  # noqa: PLC0415 - see above
+
+    raise typer.Exit(check_relay(config, as_json=as_json))
+
+
+@app.command()
+def status(
+    url: Annotated[
+        str | None, typer.Option(help="Of the running relay; default: from --config, else http://127.0.0.1:8080.")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", metavar="FILE", envvar="RELAY_CONFIG", help="Where address and token are from."),
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Holds the token: relay.token beside the journal.")
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(envvar="RELAY_TOKEN", hidden=True, help="For the environment variable.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a running relay is doing. The token: RELAY_TOKEN, --token-file, or by --config."""
+    from relay.cli.status import show_status  # noqa: PLC0415 - see above
+
+    raise typer.Exit(show_status(url=url, config=config, token_file=token_file, token=token, as_json=as_json))
+
+
+@app.command()
+def simulate(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8081,
+    rate: Annotated[float, typer.Option(min=0, help="Reports a second, of each kind.")] = 10.0,
+    total: Annotated[int | None, typer.Option(min=0, help="Reports in all, of each kind; default: endless.")] = None,
+    backlog: Annotated[int, typer.Option(min=0, help="Reports waiting from the start, of each kind.")] = 0,
+    kind: Annotated[
+        list[str] | None, typer.Option(help="Only this kind, sms or voice; may be given again. Default: both.")
+    ] = None,
+    duplicates: Annotated[float, typer.Option(min=0, max=1, help="Share of reports that repeat an earlier one.")] = 0.0,
+    revisions: Annotated[
+        float, typer.Option(min=0, max=1, help="Share that bring an earlier one's new outcome.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="Same seed, same reports and faults.")] = 1,
+    ledger: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Append to it what was handed out, JSON lines.")
+    ] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT=RATE|JSON",
+            help="A fault, for example reset_in_body=0.2 or "
+            '\'{"what": "status", "status": 429, "retry_after": "5", "rate": 0.1}\'; may be given again.',
+        ),
+    ] = None,
+    compress: Annotated[bool, typer.Option(help="Send gzip to clients that accept it.")] = False,
+) -> None:
+    """Run the API simulator alone: one-time queues, faults, a ledger of what was handed out.
+
+    It accepts the API key simulator-key, the user simulator with password simulator, the token simulator-token.
+    """
+    from relay.cli.simulate import WrongOption, run_simulator, simulator_options  # noqa: PLC0415 - see above
+
+    try:
+        options = simulator_options(
+            host=host,
+            port=port,
+            rate=rate,
+            total=total,
+            backlog=backlog,
+            kinds=kind or [],
+            duplicates=duplicates,
+            revisions=revisions,
+            seed=seed,
+            ledger=ledger,
+            faults=fault or [],
+            compress=compress,
+        )
+    except WrongOption as error:
+        raise typer.BadParameter(str(error), param_hint=error.option) from None
+    raise typer.Exit(run_simulator(options))

@@ -1,0 +1,58 @@
+"""What this machine offers: a place for the journal, a port to listen on."""
+
+import socket
+from pathlib import Path
+
+from relay.cli.finding import Finding, State
+from relay.journal.errors import JournalRefused
+from relay.journal.files import FileLock, check_place, free_bytes
+
+SQLITE_MAGIC = b"SQLite format 3\x00"
+
+
+def journal_findings(file: Path) -> list[Finding]:
+    """Whether the journal's place is writable, local, lockable, and holds a journal or nothing."""
+    name = f"journal {file}"
+    try:
+        warnings = check_place(file)
+    except JournalRefused as error:
+        return [Finding(name, State.FAILED, str(error))]
+    found = [Finding(name, State.WARNING, warning) for warning in warnings]
+    return [*found, _file(name, file), _lock(name, file)]
+
+
+def http_findings(host: str, port: int) -> list[Finding]:
+    """Whether the HTTP service could listen."""
+    name = f"http {host}:{port}"
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, port))
+    except OSError as error:
+        cure = "another process (a running relay?) has it; stop it or change http.port"
+        return [Finding(name, State.WARNING, f"{error.strerror}: {cure}")]
+    return [Finding(name, State.OK, "can be listened on")]
+
+
+def _file(name: str, file: Path) -> Finding:
+    if not file.exists():
+        return Finding(name, State.OK, f"will be created; {free_bytes(file.parent):,} bytes free")
+    try:
+        with file.open("rb") as stream:
+            magic = stream.read(len(SQLITE_MAGIC))
+    except OSError as error:
+        return Finding(name, State.FAILED, f"cannot be read: {error.strerror}; correct its owner or mode")
+    if magic not in (SQLITE_MAGIC, b""):
+        return Finding(name, State.FAILED, "is not a journal of relay; keep the file and name another in journal.url")
+    return Finding(name, State.OK, f"exists; {free_bytes(file.parent):,} bytes free")
+
+
+def _lock(name: str, file: Path) -> Finding:
+    try:
+        FileLock.acquire(file).release()
+    except JournalRefused as error:
+        return Finding(name, State.WARNING, str(error))
+    except OSError as error:
+        return Finding(name, State.FAILED, f"cannot be locked: {error.strerror}; correct owner or mode of {file}.lock")
+    return Finding(name, State.OK, "can be locked")

@@ -1,0 +1,67 @@
+"""Whether sources and callbacks can be reached: name, connection, certificate; not a byte of HTTP is sent."""
+
+import asyncio
+import socket
+import ssl
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from relay.cli.finding import Finding, State
+from relay.config import CallbackConfig, SourceConfig
+
+DEADLINE_SECONDS = 10.0
+PORTS = {"http": 80, "https": 443}
+
+
+async def source_findings(source: SourceConfig) -> list[Finding]:
+    """Credentials are not tried: there is no call that proves them without taking reports."""
+    name = f"source {source.name}"
+    by_proxy = source.proxy is not None
+    url = source.proxy.reveal() if source.proxy is not None else source.base_url
+    error = await _reach(url, None if by_proxy else source.ca_file)
+    where = "its proxy" if by_proxy else _place(url)
+    if error:
+        return [Finding(name, State.FAILED, f"{where}: {error}")]
+    return [Finding(name, State.OK, f"{where} can be reached; credentials show at the first poll")]
+
+
+async def callback_findings(callback: CallbackConfig) -> list[Finding]:
+    """A receiver that is away is a warning: deliveries wait for it."""
+    name = f"callback {callback.name}"
+    client = (callback.cert_file, callback.key_file)
+    error = await _reach(callback.url, callback.ca_file, client)
+    if error:
+        return [Finding(name, State.WARNING, f"{_place(callback.url)}: {error}; deliveries would wait and be retried")]
+    return [Finding(name, State.OK, f"{_place(callback.url)} can be reached")]
+
+
+async def _reach(url: str, ca_file: Path | None, client: tuple[Path | None, Path | None] = (None, None)) -> str:
+    """Connect, with TLS for https, and hang up; what went wrong, or nothing."""
+    parts = urlsplit(url)
+    try:
+        tls = _tls(ca_file, client) if parts.scheme == "https" else None
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port or PORTS[parts.scheme], ssl=tls)
+    except TimeoutError:
+        return f"no connection within {DEADLINE_SECONDS:g} seconds; check the address and the firewall"
+    except socket.gaierror as error:
+        return f"the name cannot be resolved ({error.strerror}); check it and the name server"
+    except ssl.SSLCertVerificationError as error:
+        return f"its certificate is not trusted ({error.verify_message}); set ca_file if it is your own authority's"
+    except (OSError, ValueError) as error:
+        return f"{getattr(error, 'strerror', None) or error}"
+    writer.transport.abort()
+    return ""
+
+
+def _tls(ca_file: Path | None, client: tuple[Path | None, Path | None]) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=ca_file)
+    certificate, key = client
+    if certificate is not None:
+        context.load_cert_chain(certificate, key, password="")
+    return context
+
+
+def _place(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port or PORTS[parts.scheme]}"

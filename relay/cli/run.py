@@ -1,0 +1,32 @@
+"""`relay run`."""
+
+import asyncio
+from pathlib import Path
+
+import structlog
+
+import relay
+from relay import app
+from relay.cli.loading import load_or_complain, log_summary, start_logging
+from relay.cli.output import FAILED
+from relay.ports import JournalFatal
+
+log = structlog.get_logger(__name__)
+
+
+def run_relay(file: Path) -> int:
+    """Run until stopped; the exit code. Nothing leaves here as a traceback of its own: the log masks what it shows."""
+    config = load_or_complain(file)
+    if isinstance(config, int):
+        return config
+    start_logging(config)
+    log_summary(config, relay.__version__)
+    try:
+        return asyncio.run(app.run(config))
+    except JournalFatal as error:
+        log.error("relay ends: the journal cannot be used", error=str(error))  # noqa: TRY400 - the message is the cure
+    except OSError as error:
+        log.error("relay ends", error=str(error))  # noqa: TRY400 - an address in use, a file: the message says it
+    except Exception:  # anything else is a bug, told through the log that masks secrets
+        log.exception("relay ends by an unexpected error")
+    return FAILED

@@ -1,0 +1,84 @@
+"""`relay simulate`."""
+
+import asyncio
+import json
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from relay.cli.output import DONE, complain
+from relay.observe import configure_logging
+from relay.simulator.faults import Fault, parse_fault
+from relay.simulator.options import SimulatorOptions, TrafficOptions
+from relay.simulator.server import REPORTS_PATHS, serve
+
+
+class WrongOption(Exception):
+    """An option's value cannot be used; says which option."""
+
+    def __init__(self, option: str, message: str) -> None:
+        super().__init__(message)
+        self.option = option
+
+
+def simulator_options(
+    *,
+    host: str,
+    port: int,
+    rate: float,
+    total: int | None,
+    backlog: int,
+    kinds: Sequence[str],
+    duplicates: float,
+    revisions: float,
+    seed: int,
+    ledger: Path | None,
+    faults: Sequence[str],
+    compress: bool,
+) -> SimulatorOptions:
+    """Raises WrongOption."""
+    unknown = sorted(set(kinds) - set(REPORTS_PATHS))
+    if unknown:
+        raise WrongOption("--kind", f"{', '.join(unknown)}: there is {', '.join(REPORTS_PATHS)}")
+    traffic = TrafficOptions(
+        rate=rate, total=total, backlog=backlog, duplicate_rate=duplicates, revision_rate=revisions
+    )
+    return SimulatorOptions(
+        host=host,
+        port=port,
+        seed=seed,
+        traffic=dict.fromkeys(kinds or REPORTS_PATHS, traffic),
+        ledger=ledger,
+        faults=tuple(map(_fault, faults)),
+        compress=compress,
+    )
+
+
+def run_simulator(options: SimulatorOptions) -> int:
+    """Until Ctrl-C or SIGTERM."""
+    configure_logging(style="console")
+    try:
+        with suppress(KeyboardInterrupt):
+            asyncio.run(_serve(options))
+    except OSError as error:
+        return complain(f"relay simulate: {error}")
+    return DONE
+
+
+async def _serve(options: SimulatorOptions) -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await serve(options)
+
+
+def _fault(text: str) -> Fault:
+    """`what=rate`, or an object with any of a fault's keys."""
+    what, equals, rate = text.partition("=")
+    try:
+        given = {"what": what, "rate": rate} if equals and not text.lstrip().startswith("{") else json.loads(text)
+        return parse_fault(given)
+    except ValueError as error:
+        raise WrongOption("--fault", f"{text}: {error}") from None

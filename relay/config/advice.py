@@ -1,0 +1,31 @@
+"""What is allowed and still worth a word: said at the start and by `relay check`."""
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from relay.config.error import Problem
+from relay.config.model import Config
+
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def advice(config: Config) -> Iterator[Problem]:
+    """Warnings, each with its key and cure."""
+    for index, source in enumerate(config.sources):
+        if _in_the_clear(source.base_url):
+            yield Problem(("sources", index, "base_url"), "credentials travel unencrypted; use https://")
+    for index, callback in enumerate(config.callbacks):
+        if not callback.secrets:
+            what = "posts are not signed, so the receiver cannot tell who sent them; add a secret (whsec_…)"
+            yield Problem(("callbacks", index, "secrets"), what)
+    if config.kafka is not None:
+        if config.kafka.security.protocol == "SASL_PLAINTEXT":
+            yield Problem(("kafka", "security", "protocol"), "credentials travel unencrypted; use SASL_SSL")
+        if config.kafka.delivery == "idempotent":
+            what = "a report may reach Kafka twice after a crash; use transactional where brokers allow it"
+            yield Problem(("kafka", "delivery"), what)
+
+
+def _in_the_clear(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "http" and parts.hostname not in LOCAL_HOSTS
