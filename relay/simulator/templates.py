@@ -16,22 +16,24 @@ CURRENCIES = ("EUR", "EUR", "USD", "GBP")
 
 ID_MARK = "<id>"
 BULK_MARK = "<bulk>"
+HEAD = b'{"bulkId":"%b","messageId":"'
+"""How every report begins, up to the messageId: the rest is a template's."""
 
 
 class Template(NamedTuple):
-    """One prepared report. `times` are marks in `body` with how long before the report became available they lie."""
+    """What follows the messageId. `times` are marks in `body` with how long before the report was there they lie."""
 
     body: bytes
     outcome: str
     offset_minutes: int
     times: Sequence[tuple[bytes, int]]
 
-    def at(self, available_at_ms: int) -> bytes:
-        """The body with its times filled in, to be completed with `% {b"id": …, b"bulk": …}`."""
+    def at(self, available_at_ms: int) -> list[bytes]:
+        """The body with its times filled in, cut where the messageId belongs: `message_id.join(...)` completes it."""
         body = self.body
         for mark, before_ms in self.times:
             body = body.replace(mark, timestamp(available_at_ms - before_ms, self.offset_minutes).encode(), 1)
-        return body
+        return body.split(ID_MARK.encode())
 
 
 def timestamp(at_ms: int, offset_minutes: int) -> str:
@@ -106,7 +108,7 @@ def _sometimes(chance: random.Random, report: dict[str, Any], name: str, value: 
 def _template(
     report: dict[str, Any], outcome: Outcome, offset_minutes: int, times: Sequence[tuple[str, int]]
 ) -> Template:
-    body = orjson.dumps({**report, "status": outcome.status, "error": outcome.error}).replace(b"%", b"%%")
-    body = body.replace(ID_MARK.encode(), b"%(id)b").replace(BULK_MARK.encode(), b"%(bulk)b")
+    body = orjson.dumps({**report, "status": outcome.status, "error": outcome.error})
+    _, _, body = body.partition(ID_MARK.encode())
     marks = [(f"<{name}>".encode(), before_ms) for name, before_ms in times]
     return Template(body, outcome.label, offset_minutes, marks)

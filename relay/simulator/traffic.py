@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from relay.simulator.options import TrafficOptions
-from relay.simulator.templates import Template, prepare
+from relay.simulator.templates import HEAD, Template, prepare
 
 BULK_SIZE = 100
 """So many messages share a bulkId."""
@@ -40,7 +40,7 @@ class Traffic:
         self._revised = _other_outcomes(self._templates)
         self._message_prefix = _uuid_prefix(chance)
         self._bulk_prefix = _uuid_prefix(chance)
-        self._rendered: dict[int, bytes] = {}
+        self._rendered: dict[int, list[bytes]] = {}
         self._rendered_step = -1
 
     def due(self, now_ms: int) -> int:
@@ -61,15 +61,16 @@ class Traffic:
 
     def items(self, first: int, count: int) -> Iterator[Item]:
         """Reports `first` to `first + count - 1`."""
+        bulk, bulk_id, head = -1, "", b""
         for number in range(first, first + count):
-            step = self._available_at_ms(number) // TIME_STEP_MS
-            if step != self._rendered_step:
-                self._rendered_step = step
-                self._rendered.clear()
             root, variant = self._content(number)
+            if root // BULK_SIZE != bulk:
+                bulk = root // BULK_SIZE
+                bulk_id = f"{self._bulk_prefix}{bulk:012x}"
+                head = HEAD % bulk_id.encode()
             message_id = f"{self._message_prefix}{root:012x}"
-            bulk_id = f"{self._bulk_prefix}{root // BULK_SIZE:012x}"
-            body = self._rendered_variant(variant) % {b"id": message_id.encode(), b"bulk": bulk_id.encode()}
+            id_bytes = message_id.encode()
+            body = head + id_bytes + id_bytes.join(self._rendered_at(number, variant))
             yield Item(message_id, bulk_id, self._templates[variant].outcome, body)
 
     def _content(self, number: int) -> tuple[int, int]:
@@ -86,11 +87,14 @@ class Traffic:
             number -= 1
         return number
 
-    def _rendered_variant(self, variant: int) -> bytes:
+    def _rendered_at(self, number: int, variant: int) -> list[bytes]:
+        step = self._available_at_ms(number) // TIME_STEP_MS
+        if step != self._rendered_step:
+            self._rendered_step = step
+            self._rendered.clear()
         rendered = self._rendered.get(variant)
         if rendered is None:
-            at_ms = self._rendered_step * TIME_STEP_MS
-            rendered = self._rendered[variant] = self._templates[variant].at(at_ms)
+            rendered = self._rendered[variant] = self._templates[variant].at(step * TIME_STEP_MS)
         return rendered
 
     def _available_at_ms(self, number: int) -> int:

@@ -13,6 +13,9 @@ from relay.ports import Answer
 from relay.sources.authorization import authorization
 from relay.sources.exchange import READ_BUFFER_BYTES, Exchange, Outcome, never_repeat, tracing
 
+KEEPALIVE_SECONDS = 3.0
+"""A server that closes an idle connection (after 5 seconds, often) just as we send on it makes a gap of a poll that it
+never read. A new connection is cheaper."""
 ACCEPT = {"json": "application/json", "xml": "application/xml"}
 
 
@@ -83,7 +86,7 @@ class InfobipSource:
     def _opened_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._tls()),
+                connector=aiohttp.TCPConnector(ssl=self._tls(), keepalive_timeout=KEEPALIVE_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 middlewares=(never_repeat,),
                 trace_configs=[tracing()],

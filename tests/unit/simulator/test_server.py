@@ -1,12 +1,16 @@
 """The API as a client sees it: one-time, authorised, limited, filtered."""
 
+import asyncio
 import base64
 import json
+import socket
+from contextlib import suppress
 
 import aiohttp
 import pytest
 
-from relay.simulator.options import Credentials, TrafficOptions
+from relay.simulator.options import Credentials, SimulatorOptions, TrafficOptions
+from relay.simulator.server import serve
 from tests.unit.simulator.conftest import Start, ledger_lines, message_ids, read
 
 SMS, VOICE = "/sms/1/reports", "/tts/3/reports"
@@ -167,3 +171,20 @@ async def test_stopping_and_starting_again_keeps_queue_port_and_ledger(
     assert simulator.base_url == url
     assert len(message_ids(await read(session, url + SMS))) == 10
     assert [line["response"] for line in ledger_lines(simulator, "handed_out")] == [1, 2]
+
+
+async def test_serving_until_cancelled(session: aiohttp.ClientSession) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    serving = asyncio.create_task(serve(SimulatorOptions(port=port)))
+    body = None
+    while body is None:
+        with suppress(aiohttp.ClientConnectionError):
+            body = await read(session, f"http://127.0.0.1:{port}{SMS}")
+        await asyncio.sleep(0)
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    assert body == b'{"results":[]}'
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await read(session, f"http://127.0.0.1:{port}{SMS}")
