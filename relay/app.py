@@ -1,0 +1,280 @@
+"""The only place that wires: journal, sources, sinks and stages from a configuration; runs them and stops them."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+import structlog
+
+from relay.config import CallbackConfig, Config, KafkaConfig, SourceConfig
+from relay.domain.envelope import StreamEnvelope
+from relay.domain.figures import JournalFigures
+from relay.domain.report import Stream
+from relay.journal.sqlite import SqliteJournal
+from relay.observe import Health, Telemetry
+from relay.ports import JournalError, Lease, Retention
+from relay.sinks.callback import HttpCallback
+from relay.sinks.kafka import KafkaSink, topics_of
+from relay.sources.infobip import InfobipSource
+from relay.stages.deliver import Deliver, Gate, subscribes
+from relay.stages.intake import Intake
+from relay.stages.publish import Publish
+from relay.stages.stage import Stage, Step
+from relay.stages.unpack import Unpack
+from relay.stages.upkeep import Upkeep
+from relay.web import HttpService, api_token, make_web
+
+log = structlog.get_logger(__name__)
+
+DRAIN_SECONDS = 10.0
+DRAIN_CHECK_SECONDS = 0.1
+CALLBACK_GRACE_SECONDS = 5.0
+HOUR_SECONDS = 3600.0
+
+
+def now_ms() -> int:
+    """Unix milliseconds by the wall clock, for what is written down; waits go by the monotonic clock."""
+    return time.time_ns() // 1_000_000
+
+
+async def run(config: Config) -> int:
+    """Run until SIGTERM or SIGINT; the exit code.
+
+    The first signal stops polling, lets the polls in flight finish and commit, and publishes what is journaled for at
+    most DRAIN_SECONDS; a second one leaves that out. Raises what ended a stage (JournalFatal), and OSError or
+    JournalFatal if the relay cannot start.
+    """
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        log.info("stopping", hurry=stop.is_set())
+        (hurry if stop.is_set() else stop).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    relay = Relay(config)
+    try:
+        await relay.start()
+        await relay.running_until(stop)
+        await relay.stop_polling()
+        await relay.drained(DRAIN_SECONDS, unless=hurry)
+    finally:
+        await relay.stop()
+    log.info("stopped")
+    return 0
+
+
+class Relay:
+    """One relay, made from its configuration. `start`, then `stop_polling`, `drained` and `stop`, in that order."""
+
+    def __init__(self, config: Config) -> None:
+        self.telemetry = Telemetry()
+        self.health = Health()
+        self._config = config
+        self._stages: dict[str, list[Stage]] = {}
+        self._tasks: dict[Stage, asyncio.Task[None]] = {}
+        self._failed = asyncio.Event()
+        self._cleanup = AsyncExitStack()
+        self._port = config.http.port
+
+    @property
+    def url(self) -> str:
+        """Of the HTTP service, once started."""
+        host = self._config.http.host
+        return f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{self._port}"  # noqa: S104 - a comparison
+
+    async def start(self) -> None:
+        """Open the journal, then the HTTP service, then all stages. What was begun is undone by `stop`."""
+        config = self._config
+        self._journal = await SqliteJournal.open(config.journal.path, instance=config.instance)
+        self._cleanup.push_async_callback(self._journal.close)
+        await self._start_web()
+        self._gates = {
+            callback.name: Gate(callback.name, callback.concurrency, self.health) for callback in config.callbacks
+        }
+        self._senders = {callback.name: HttpCallback(callback) for callback in config.callbacks}
+        for sender in self._senders.values():
+            self._cleanup.push_async_callback(sender.close)
+        for source in config.sources:
+            client = InfobipSource(source, now_ms)
+            self._cleanup.push_async_callback(client.close)
+            for endpoint in source.endpoints:
+                await self._start_stream(source, client, Stream(source.name, endpoint.kind))
+        self._start("upkeep", "upkeep", Upkeep(self._journal, _retention(config), now_ms).step)
+
+    async def running_until(self, stop: asyncio.Event) -> None:
+        """Wait for `stop`. Raises what ended a stage, if one ends before."""
+        waits = [asyncio.ensure_future(event.wait()) for event in (stop, self._failed)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        self.raise_if_failed()
+
+    def raise_if_failed(self) -> None:
+        """Raise what ended a stage, if one has ended by itself."""
+        for task in self._tasks.values():
+            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+
+    async def stop_polling(self) -> None:
+        """No new polls; those in flight are finished and committed when this returns."""
+        await self._stop_stages("intake")
+
+    async def drained(self, seconds: float, *, unless: asyncio.Event | None = None, callbacks: bool = False) -> bool:
+        """Whether all that is journaled came to Kafka (and to the callbacks) within `seconds`, or before `unless`."""
+        deadline = time.monotonic() + seconds
+        while not _is_drained(await self._figures(), callbacks=callbacks):
+            if time.monotonic() > deadline or self._failed.is_set() or (unless is not None and unless.is_set()):
+                log.warning("stopping with work left in the journal; it goes on at the next start")
+                return False
+            await asyncio.sleep(DRAIN_CHECK_SECONDS)
+        return True
+
+    async def stop(self) -> None:
+        """Stop what still runs, in the order of the flow, and close everything; may be called twice."""
+        await self._stop_stages("intake")
+        await self._stop_stages("unpack")
+        await self._stop_stages("publish", "deliver", "upkeep")
+        await self._cleanup.aclose()
+
+    # --- wiring ---
+
+    async def _start_web(self) -> None:
+        config = self._config
+        application = make_web(
+            instance=config.instance,
+            token=api_token(config),
+            journal=self._journal,
+            health=self.health,
+            telemetry=self.telemetry,
+            now_ms=now_ms,
+        )
+        service = HttpService(application, host=config.http.host, port=config.http.port)
+        self._cleanup.push_async_callback(service.stop)
+        await service.start()
+        self._port = service.port
+
+    async def _start_stream(self, source: SourceConfig, client: InfobipSource, stream: Stream) -> None:
+        lease = await self._journal.acquire_lease(f"stream/{stream}")
+        followers = [
+            await self._start_deliver(callback, stream)
+            for callback in self._config.callbacks
+            if subscribes(callback, stream)
+        ]
+        unpack = Unpack(stream, self._journal, self.telemetry, now_ms, _wake_all(followers))
+        unpacking = self._start("unpack", f"unpack/{stream}", unpack.step)
+        if self._config.kafka is None:
+            await self._journal.confirm_without_kafka(lease, stream)
+        else:
+            followers.append(self._start_publish(self._config.kafka, lease, stream, unpacking.wake.set))
+        self._start_intake(source, client, lease, stream, unpacking.wake.set)
+
+    def _start_intake(
+        self, source: SourceConfig, client: InfobipSource, lease: Lease, stream: Stream, wake_unpack: Callable[[], None]
+    ) -> None:
+        intake = Intake(
+            stream,
+            lease,
+            journal=self._journal,
+            source=client,
+            base_url=source.base_url,
+            poll=source.poll_for(stream.kind),
+            limits=self._config.journal,
+            telemetry=self.telemetry,
+            health=self.health,
+            now_ms=now_ms,
+            wake_unpack=wake_unpack,
+        )
+        self._start("intake", f"intake/{stream}", intake.step)
+
+    def _start_publish(
+        self, kafka: KafkaConfig, lease: Lease, stream: Stream, wake_unpack: Callable[[], None]
+    ) -> Stage:
+        inline = self._config.dedup.revisions == "inline"
+        topics = topics_of(kafka, stream.kind)
+        journal_id = self._journal.journal_id
+        publish = Publish(
+            stream,
+            lease,
+            self._journal,
+            KafkaSink(stream, kafka, journal_id=journal_id, revisions_inline=inline),
+            StreamEnvelope(stream, journal_id, topics, revisions_inline=inline),
+            self.telemetry,
+            self.health,
+            now_ms,
+            wake_unpack,
+            reports_topic=topics.reports,
+            transactional=kafka.delivery == "transactional",
+        )
+        self._cleanup.push_async_callback(publish.close)
+        return self._start("publish", f"publish/{stream}", publish.step)
+
+    async def _start_deliver(self, callback: CallbackConfig, stream: Stream) -> Stage:
+        deliver = Deliver(
+            config=callback,
+            stream=stream,
+            lease=await self._journal.acquire_lease(f"callback/{callback.name}/{stream}"),
+            journal=self._journal,
+            sender=self._senders[callback.name],
+            gate=self._gates[callback.name],
+            telemetry=self.telemetry,
+            now_ms=now_ms,
+        )
+        self._cleanup.push_async_callback(deliver.close, CALLBACK_GRACE_SECONDS)
+        stage = self._start("deliver", f"deliver/{callback.name}/{stream}", deliver.step)
+        deliver.wake = stage.wake.set
+        return stage
+
+    # --- stages ---
+
+    def _start(self, room: str, name: str, step: Step) -> Stage:
+        stage = Stage(name, step, self.health)
+        task = asyncio.create_task(stage.run(), name=name)
+        task.add_done_callback(self._stage_ended)
+        self._stages.setdefault(room, []).append(stage)
+        self._tasks[stage] = task
+        return stage
+
+    def _stage_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._failed.set()
+
+    async def _stop_stages(self, *rooms: str) -> None:
+        stages = [stage for room in rooms for stage in self._stages.get(room, ())]
+        for stage in stages:
+            stage.stop()
+        await asyncio.gather(*(self._tasks[stage] for stage in stages), return_exceptions=True)
+
+    async def _figures(self) -> JournalFigures | None:
+        try:
+            return await self._journal.figures(now_ms())
+        except JournalError:
+            return None
+
+
+def _wake_all(stages: list[Stage]) -> Callable[[], None]:
+    def wake() -> None:
+        for stage in stages:
+            stage.wake.set()
+
+    return wake
+
+
+def _is_drained(figures: JournalFigures | None, *, callbacks: bool) -> bool:
+    if figures is None:
+        return False
+    streams = figures.streams.values()
+    drained = all(stream.fetches_pending == 0 and stream.unpublished == 0 for stream in streams)
+    return drained and not (callbacks and any(callback.backlog for callback in figures.callbacks.values()))
+
+
+def _retention(config: Config) -> Retention:
+    return Retention(
+        retention_seconds=config.journal.retention_hours * HOUR_SECONDS,
+        window_seconds=config.dedup.window_hours * HOUR_SECONDS,
+        dead_letter_seconds={callback.name: callback.dead_letter_hours * HOUR_SECONDS for callback in config.callbacks},
+        min_free_bytes=config.journal.min_free_bytes,
+    )
