@@ -1,7 +1,10 @@
 """The pins: every package by hash, from no particular registry, one version in all files, and all that is asked for."""
 
+import ast
 import re
+import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,18 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 FILES = ("requirements.txt", "requirements-demo.txt", "requirements-dev.txt", "requirements-build.txt")
+
+
+DISTRIBUTIONS = {"ruamel": "ruamel.yaml", "pydantic_core": "pydantic", "_pytest": "pytest"}
+"""Top-level modules that are called otherwise than what is installed, or come with it."""
+
+
+def imports_of(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.split(".")[0]
 
 
 def pins(file: Path) -> dict[str, str]:
@@ -47,6 +62,14 @@ def test_what_the_project_asks_for_is_pinned(root: Path, name: str, extras: tupl
     pinned = pins(root / name)
     for requirement in wanted(root, *extras):
         assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), requirement.name
+
+
+@pytest.mark.parametrize(("folder", "extras"), [("relay", ("demo",)), ("tests", ("demo", "dev"))])
+def test_what_is_imported_is_asked_for(root: Path, folder: str, extras: tuple[str, ...]) -> None:
+    asked = {canonicalize_name(requirement.name) for requirement in wanted(root, *extras)}
+    imported = {name for file in (root / folder).rglob("*.py") for name in imports_of(file)}
+    third_party = imported - sys.stdlib_module_names - {"relay", "tests"}
+    assert {canonicalize_name(DISTRIBUTIONS.get(name, name)) for name in third_party} - asked == set()
 
 
 def test_the_demo_installs_no_tool_for_developers(root: Path) -> None:
