@@ -1,0 +1,338 @@
+"""The deliverer of one (callback, stream)."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+
+import structlog
+
+from relay.config import CallbackConfig
+from relay.domain.delivery import (
+    AFTER_RATE_LIMIT_SECONDS,
+    Decision,
+    Delivered,
+    Retry,
+    Try,
+    attempt_outcome,
+    decide,
+    failure_reason,
+    is_success,
+)
+from relay.domain.report import Entry, Stream
+from relay.domain.retry import RetryPolicy, honoured_seconds
+from relay.observe import Telemetry
+from relay.ports import CallbackSender, DeliverJournal, JournalError, Lease, PostResult
+from relay.stages.deliver.admission import Admission, Batches, Singles
+from relay.stages.deliver.gate import Gate
+from relay.stages.deliver.job import Job, Lanes
+from relay.stages.deliver.recorder import Recorder
+from relay.stages.deliver.subscription import wanted_by
+
+log = structlog.get_logger(__name__)
+
+READ_ENTRIES = 500
+READ_BYTES = 1 << 20
+"""One read of the stream, or of what is due, brings about so much at most."""
+
+FEW_FRESH = 250
+"""The stream is read when fewer fresh singles than this wait for a slot."""
+
+DUE_DELIVERIES = 64
+FEW_DUE = 16
+"""Stored deliveries that are due are read so many at a time, when fewer than that wait."""
+
+PARK_SPAN = 2048
+"""So far is reading ahead of the cursor when slow attempts are stored, so that the cursor can pass them."""
+
+RECORD_DELAY_SECONDS = 0.005
+"""What ends within this time is recorded in one transaction."""
+
+IDLE_SECONDS = 1.0
+CHECK_SECONDS = 10.0
+SHED_REPORTS = 10_000
+"""One transaction turns so many into dead letters at most; what ended is recorded between two of them."""
+
+MAX_HOLD_SECONDS = 300.0
+"""A Retry-After holds back the callback's other deliveries no longer than this; the one refused waits as asked."""
+
+LAST_TRY_SECONDS = 60.0
+"""A delivery that reached its age has this long for its last attempt before it is shed without one."""
+
+DELIVERED = Delivered()
+
+
+def _nobody() -> None:
+    """Until there is somebody to wake."""
+
+
+class Deliver:
+    """Posts a stream's entries to one callback and records how each attempt ended.
+
+    `step` belongs into a Stage; set `wake` to that stage's. Attempts run in tasks of their own between the steps, which
+    record what ended, keep the lanes filled and the backlog within its bounds. After the stage has ended, `close`.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: CallbackConfig,
+        stream: Stream,
+        lease: Lease,
+        journal: DeliverJournal,
+        sender: CallbackSender,
+        gate: Gate,
+        telemetry: Telemetry,
+        now_ms: Callable[[], int],
+        uniform: Callable[[], float] = random.random,
+    ) -> None:
+        self.wake: Callable[[], None] = _nobody
+        self._config = config
+        self._name = config.name
+        self._stream = stream
+        self._lease = lease
+        self._journal = journal
+        self._sender = sender
+        self._gate = gate
+        self._telemetry = telemetry
+        self._now_ms = now_ms
+        self._uniform = uniform
+        self._wanted = wanted_by(config)
+        self._policy = RetryPolicy(config.retry.initial_seconds, config.retry.max_seconds, config.retry.max_age_seconds)
+        self._lanes = Lanes(config.concurrency)
+        batches = config.batch_size > 1
+        self._admission: Admission = (
+            Batches(config.batch_size, config.linger_seconds) if batches else Singles(self._lanes)
+        )
+        self._few_fresh = config.concurrency if batches else FEW_FRESH
+        self._few_due = max(FEW_DUE, config.concurrency)
+        self._due_deliveries = max(DUE_DELIVERIES, 2 * config.concurrency)
+        self._read_entries = max(READ_ENTRIES, config.batch_size)
+        self._recorder: Recorder | None = None
+        self._checked_at_seconds = 0.0
+        self._shedding = False
+        self._running: dict[Job, asyncio.Task[None]] = {}
+        self._wake_timer: asyncio.TimerHandle | None = None
+        self._closing = False
+
+    async def step(self) -> float:
+        """Record, store, fill the lanes, start attempts; seconds until there is something to do again."""
+        recorder = self._recorder or await self._open()
+        await recorder.record()
+        await recorder.store()
+        await self._check_backlog(recorder)
+        await self._take_due(recorder)
+        more = await self._read(recorder)
+        self._launch()
+        return 0.0 if more or self._shedding else self._idle_seconds(recorder)
+
+    async def close(self, grace_seconds: float) -> None:
+        """End: no new attempts; those in flight get `grace_seconds`, then they are broken off; record what ended.
+
+        An attempt that was broken off is not recorded: it is made again after the next start, with the same id.
+        """
+        self._closing = True
+        self._gate.withdraw(self._launch)
+        if self._wake_timer is not None:
+            self._wake_timer.cancel()
+        tasks = list(self._running.values())
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace_seconds)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for _ in range(len(self._running)):  # cancelled before they began
+            self._gate.leave()
+        self._running.clear()
+        if self._recorder is not None:
+            try:
+                await self._recorder.record()
+            except JournalError as error:
+                log.warning("attempts not recorded, they are repeated", callback=self._name, error=str(error))
+
+    # --- filling the lanes ---
+
+    async def _open(self) -> Recorder:
+        position = await self._journal.open_subscription(
+            self._lease, self._name, self._stream, earliest=self._config.start == "earliest", at_ms=self._now_ms()
+        )
+        self._telemetry.callback_paused(self._name, False)
+        self._checked_at_seconds = time.monotonic()
+        self._recorder = Recorder(
+            journal=self._journal,
+            lease=self._lease,
+            callback=self._name,
+            stream=self._stream,
+            admission=self._admission,
+            lanes=self._lanes,
+            now_ms=self._now_ms,
+            position=position,
+        )
+        return self._recorder
+
+    async def _take_due(self, recorder: Recorder) -> None:
+        at_ms = self._now_ms()
+        if recorder.due_at_ms is None or recorder.due_at_ms > at_ms or not self._room_for_due():
+            return
+        due = await self._journal.due_deliveries(
+            self._name, self._stream, at_ms, self._due_deliveries, READ_BYTES, recorder.loaded
+        )
+        for delivery in due:
+            recorder.loaded.add(delivery.id)
+            self._lanes.due.append(Job.of(delivery))
+        recorder.due_at_ms = at_ms if due else await self._next_due_at_ms(recorder, at_ms)
+
+    async def _next_due_at_ms(self, recorder: Recorder, at_ms: int) -> int | None:
+        next_ms = await self._journal.next_due_at_ms(self._name, self._stream, recorder.loaded)
+        return next_ms and max(next_ms, at_ms + 1)
+
+    def _room_for_due(self) -> bool:
+        return len(self._lanes.due) < self._few_due
+
+    async def _read(self, recorder: Recorder) -> bool:
+        """Admit the next entries of the stream if there is room; whether there are more to be had at once."""
+        if not self._room_for_fresh():
+            return False
+        window = recorder.window
+        if window.span > PARK_SPAN:
+            await recorder.park([job for job in self._running if window.age(job.seq) > PARK_SPAN // 2])
+        entries = await self._journal.read_stream(self._stream, window.read_to, self._read_entries, READ_BYTES)
+        wanted = [entry for entry in entries if self._wanted.takes(entry)]
+        pending = await self._pending(wanted)
+        for entry in wanted:
+            window.open(entry.seq)
+        if entries:
+            window.read_to = entries[-1].seq
+        self._admission.admit(wanted, pending, time.monotonic())
+        await recorder.store()
+        full = len(entries) == self._read_entries or sum([len(entry.value) for entry in entries]) >= READ_BYTES // 2
+        return full and self._room_for_fresh()
+
+    def _room_for_fresh(self) -> bool:
+        return len(self._lanes.fresh) < self._few_fresh and self._lanes.fresh_bytes < READ_BYTES
+
+    async def _pending(self, entries: list[Entry]) -> set[str]:
+        """Which later revisions must queue up behind a stored delivery."""
+        later = [entry.message_id for entry in entries if entry.revision > 1]
+        return await self._journal.pending_message_ids(self._name, self._stream, later) if later else set()
+
+    def _idle_seconds(self, recorder: Recorder) -> float:
+        """Until the next thing to do, unless an attempt ends or somebody wakes us before."""
+        wait_seconds = IDLE_SECONDS
+        if self._room_for_fresh():
+            linger_seconds = self._admission.close_batch(time.monotonic())
+            if self._admission.unstored:
+                return 0.0
+            wait_seconds = wait_seconds if linger_seconds is None else min(wait_seconds, linger_seconds)
+        if recorder.due_at_ms is not None and self._room_for_due():
+            wait_seconds = min(wait_seconds, max(0.0, (recorder.due_at_ms - self._now_ms()) / 1000))
+        return wait_seconds
+
+    # --- bounds ---
+
+    async def _check_backlog(self, recorder: Recorder) -> None:
+        """Now and then: keep `max_backlog`, and give up what is too old while the callback fails."""
+        if not self._shedding and time.monotonic() - self._checked_at_seconds < CHECK_SECONDS:
+            return
+        at_ms = self._now_ms()
+        backlog = await self._journal.backlog(self._name, self._stream)
+        self._gate.backlog[self._stream] = backlog.stored + backlog.unread
+        recorder.due_by(at_ms)  # somebody else may have put deliveries there
+        allowed = self._gate.allowed_backlog(self._stream, self._config.max_backlog)
+        created_before_ms = self._too_old_ms(at_ms)
+        oldest_ms = min(
+            (ms for ms in (backlog.oldest_stored_at_ms, backlog.oldest_unread_at_ms) if ms is not None), default=at_ms
+        )
+        too_much = backlog.stored + backlog.unread > allowed or oldest_ms < created_before_ms
+        self._shedding = too_much and await self._shed(recorder, allowed, created_before_ms)
+        self._checked_at_seconds = time.monotonic()
+
+    def _too_old_ms(self, at_ms: int) -> int:
+        """What was created before is given up unattempted; 0 while the callback works, which then gets it late."""
+        if not self._gate.slow:
+            return 0
+        age_seconds = self._policy.max_age_seconds + LAST_TRY_SECONDS + self._config.timeout_seconds
+        return at_ms - round(age_seconds * 1000)
+
+    async def _shed(self, recorder: Recorder, allowed: int, created_before_ms: int) -> bool:
+        """The oldest become dead letters; whether there may be more. What is in memory is stored first and stays."""
+        await recorder.park_all([*self._running, *self._lanes.fresh])
+        shed = await self._journal.shed_backlog(
+            self._lease,
+            self._name,
+            self._stream,
+            self._wanted,
+            max_backlog=allowed,
+            created_before_ms=created_before_ms,
+            at_ms=self._now_ms(),
+            limit=SHED_REPORTS,
+            skip=recorder.loaded,
+        )
+        recorder.moved_to(shed.position)
+        if shed.reports:
+            log.warning("backlog to dead letters", callback=self._name, stream=str(self._stream), reports=shed.reports)
+        return shed.reports >= SHED_REPORTS
+
+    # --- attempts ---
+
+    def _launch(self) -> None:
+        """Start attempts while there are jobs and slots; called again by the gate when it found no slot."""
+        while self._lanes and not self._closing and self._gate.enter(self._launch):
+            job = self._lanes.take()
+            self._running[job] = asyncio.create_task(self._attempt(job))
+
+    async def _attempt(self, job: Job) -> None:
+        job.started_at_ms = self._now_ms()
+        try:
+            result = await self._sender.post(self._stream, job.members, job.started_at_ms)
+        except asyncio.CancelledError:
+            del self._running[job]
+            self._gate.leave()
+            raise
+        except Exception as error:  # a surprise of one report must not stop the others
+            log.exception("attempt failed unexpectedly", callback=self._name)
+            result = PostResult(None, f"internal: {type(error).__name__}", None, 0.0, b"")
+        del self._running[job]
+        if job.is_retry:
+            self._lanes.retry_ended()
+        self._end(job, result)
+
+    def _end(self, job: Job, result: PostResult) -> None:
+        job.result = result
+        job.decision = DELIVERED if is_success(result.status) else self._judge(job, result)
+        if self._recorder is not None:
+            self._recorder.ended(job)
+        self._telemetry.attempt_finished(self._name, attempt_outcome(result.status), result.duration_seconds)
+        self._wake_soon()
+        if is_success(result.status):
+            self._gate.succeeded()
+        else:
+            reason = failure_reason(result.status, result.error)
+            self._gate.failed(reason, hold_seconds=self._hold_seconds(job.decision, result))
+
+    def _judge(self, job: Job, result: PostResult) -> Decision:
+        ended = Try(
+            status=result.status,
+            error=result.error,
+            retry_after_seconds=result.retry_after_seconds,
+            attempts=job.attempts + 1,
+            created_at_ms=job.created_at_ms or job.started_at_ms,
+            now_ms=self._now_ms(),
+        )
+        return decide(ended, self._policy, self._uniform)
+
+    def _hold_seconds(self, decision: Decision, result: PostResult) -> float:
+        """How long the callback's other deliveries wait because this answer says that it is overloaded."""
+        if not (isinstance(decision, Retry) and decision.slow_down):
+            return 0.0
+        least_seconds = AFTER_RATE_LIMIT_SECONDS if result.status == 429 else 0.0
+        asked_seconds = honoured_seconds(result.retry_after_seconds, cap_seconds=MAX_HOLD_SECONDS) or 0.0
+        return max(asked_seconds, least_seconds)
+
+    def _wake_soon(self) -> None:
+        if self._wake_timer is None:
+            self._wake_timer = asyncio.get_running_loop().call_later(RECORD_DELAY_SECONDS, self._wake_now)
+
+    def _wake_now(self) -> None:
+        self._wake_timer = None
+        self.wake()

@@ -1,0 +1,44 @@
+"""Which entries of a stream are being dealt with, and how far the cursor may move."""
+
+from collections.abc import Collection, Iterable
+
+
+class Window:
+    """Entries that were read and are not recorded yet are open; the cursor is before the first of them.
+
+    Seqs are opened in ascending order. Nothing is finished before the journal has recorded it: `cursor(finishing)`
+    tells what to record with, `finish` follows when that is durable.
+    """
+
+    __slots__ = ("_open", "_opened", "read_to")
+
+    def __init__(self, position: int) -> None:
+        self.read_to = position
+        """The last seq that was read from the stream."""
+        self._open: dict[int, int] = {}
+        """Seq to its place among all that were opened: seqs have holes where nobody wanted the entry."""
+        self._opened = 0
+
+    def open(self, seq: int) -> None:
+        self._opened += 1
+        self._open[seq] = self._opened
+
+    def finish(self, seqs: Iterable[int]) -> None:
+        for seq in seqs:
+            self._open.pop(seq, None)
+
+    def cursor(self, finishing: Collection[int] = ()) -> int:
+        """Where the cursor is once `finishing` are finished too: all entries up to it are."""
+        for seq in self._open:
+            if seq not in finishing:
+                return seq - 1
+        return self.read_to
+
+    @property
+    def span(self) -> int:
+        """How many were opened since the oldest that is still open."""
+        return self._opened - next(iter(self._open.values()), self._opened)
+
+    def age(self, seq: int) -> int:
+        """How many were opened since `seq`; 0 if it is not open."""
+        return self._opened - self._open.get(seq, self._opened)

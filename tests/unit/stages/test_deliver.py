@@ -1,0 +1,529 @@
+"""The deliverer on a journal in memory: what is sent, when, and what is recorded of it."""
+
+import asyncio
+
+import pytest
+
+from relay.domain.report import EntryType
+from relay.ports import PostResult
+from tests.unit.stages.deliver_journal import FAILED, NO_ANSWER, OK, MemoryJournal, Stored, ToldSender, entry
+from tests.unit.stages.deliver_rig import START_MS, Rig, settled, until
+
+
+def journal_of(count: int) -> MemoryJournal:
+    return MemoryJournal(entries=[entry(seq) for seq in range(1, count + 1)])
+
+
+async def test_every_report_is_posted_once_and_the_cursor_follows() -> None:
+    journal, sender = journal_of(1200), ToldSender()
+    async with Rig(journal, sender).running():
+        await until(lambda: journal.position == 1200)
+    assert sender.posts == [(f"m-{seq}",) for seq in range(1, 1201)]
+    assert [attempt.seqs for attempt in journal.attempts] == [(seq,) for seq in range(1, 1201)]
+    assert {(attempt.delivered, attempt.delivery_id, attempt.status) for attempt in journal.attempts} == {
+        (True, None, 200)
+    }
+    assert journal.deliveries == {}
+
+
+async def test_attempts_are_recorded_in_groups() -> None:
+    journal = journal_of(1200)
+    async with Rig(journal, ToldSender()).running():
+        await until(lambda: journal.position == 1200)
+    assert len(journal.commits) < 100
+
+
+async def test_new_entries_are_read_when_woken() -> None:
+    journal, sender = journal_of(1), ToldSender()
+    rig = Rig(journal, sender)
+    async with rig.running():
+        await until(lambda: journal.position == 1)
+        journal.entries.append(entry(2))
+        rig.deliver.wake()
+        await until(lambda: journal.position == 2, seconds=0.5)
+
+
+async def test_only_what_is_wanted_is_posted_and_the_cursor_passes_the_rest() -> None:
+    journal = MemoryJournal(
+        entries=[
+            entry(1, "a"),
+            entry(2, "", type_=EntryType.QUARANTINE, status_group=None),
+            entry(3, "b", type_=EntryType.COMPLETION, revision=2),
+            entry(4, "c", type_=EntryType.REVISION, revision=2),
+            entry(5, "d", status_group=5),
+            entry(6, "e", status_group=None),
+            entry(7, "", type_=EntryType.QUARANTINE, status_group=None),
+        ]
+    )
+    sender = ToldSender()
+    async with Rig(journal, sender, status_groups=["DELIVERED"]).running():
+        await until(lambda: journal.position == 7)
+    assert sender.posts == [("a",), ("b#2",)]
+
+
+async def test_revisions_go_to_callbacks_that_ask_for_them() -> None:
+    journal = MemoryJournal(entries=[entry(1, "c", type_=EntryType.REVISION, revision=2)])
+    sender = ToldSender()
+    async with Rig(journal, sender, revisions=True).running():
+        await until(lambda: journal.position == 1)
+    assert sender.posts == [("c#2",)]
+
+
+async def test_a_refused_record_goes_to_callbacks_all_the_same() -> None:
+    journal = MemoryJournal(entries=[entry(1)._replace(refused=True)])
+    sender = ToldSender()
+    async with Rig(journal, sender).running():
+        await until(lambda: journal.position == 1)
+    assert sender.posts == [("m-1",)]
+
+
+async def test_a_failed_first_attempt_is_stored_and_no_longer_holds_the_cursor() -> None:
+    journal, sender = journal_of(3), ToldSender()
+    sender.tell("m-2", FAILED, FAILED)
+    rig = Rig(journal, sender)
+    async with rig.running():
+        await until(lambda: journal.position == 3)
+        assert sorted(sender.posts) == [("m-1",), ("m-2",), ("m-3",)]
+        (stored,) = journal.deliveries.values()
+        # the first wait is at most 5 s, and the jitter of this test is always the whole of it
+        assert stored == Stored(1, (2,), 1, START_MS, START_MS + 5000)
+        rig.pass_seconds(4.9)
+        await settled(lambda: len(sender.posts))
+        assert len(sender.posts) == 3
+        rig.pass_seconds(0.1)
+        await until(lambda: stored.attempts == 2)
+        assert stored.next_attempt_at_ms == START_MS + 5000 + 10_000
+        rig.pass_seconds(10)
+        await until(lambda: not journal.deliveries)
+    assert sender.posts.count(("m-2",)) == 3
+    assert [(a.delivery_id, a.status, a.delivered) for a in journal.attempts if a.seqs == (2,)] == [
+        (None, 500, False),
+        (1, 500, False),
+        (1, 200, True),
+    ]
+    assert rig.attempts("server_error") == 2
+    assert rig.attempts("delivered") == 3
+
+
+async def test_what_is_too_old_becomes_a_dead_letter() -> None:
+    journal, sender = journal_of(1), ToldSender(FAILED)
+    rig = Rig(journal, sender, retry={"initial_seconds": 5, "max_age_seconds": 8})
+    async with rig.running():
+        await until(lambda: len(journal.deliveries) == 1)
+        rig.pass_seconds(5)
+        await until(lambda: len(journal.attempts) == 2)
+        rig.pass_seconds(3)
+        await until(lambda: bool(journal.dead))
+    assert journal.dead == [((1,), "not delivered within 8 s; last try: HTTP 500")]
+    assert journal.deliveries == {}
+    assert len(sender.posts) == 3
+
+
+async def test_retries_survive_a_restart() -> None:
+    journal, sender = journal_of(1), ToldSender()
+    sender.tell("m-1", NO_ANSWER)
+    async with Rig(journal, sender).running():
+        await until(lambda: len(journal.deliveries) == 1)
+    later = Rig(journal, sender)
+    later.now_ms += 5000
+    async with later.running():
+        await until(lambda: not journal.deliveries)
+    assert sender.posts == [("m-1",), ("m-1",)]
+
+
+async def test_attempts_that_were_not_recorded_are_made_again_after_a_restart() -> None:
+    journal, sender = journal_of(3), ToldSender()
+    sender.hang("m-2")
+    async with Rig(journal, sender).running(grace_seconds=0.0):
+        await until(lambda: len(journal.attempts) == 2)
+    assert journal.position == 1  # 3 is recorded, 2 holds the cursor
+    async with Rig(journal, sender).running():
+        await until(lambda: journal.position == 3)
+    assert sender.posts == [("m-1",), ("m-2",), ("m-3",), ("m-2",), ("m-3",)]
+
+
+async def test_closing_waits_for_what_is_in_flight_and_records_it() -> None:
+    journal, sender = journal_of(2), ToldSender()
+    first, second = sender.hang("m-1"), sender.hang("m-2")
+    rig = Rig(journal, sender)
+    async with rig.running(grace_seconds=0.2):
+        await until(lambda: sender.in_flight == 2)
+        asyncio.get_running_loop().call_later(0.05, first.set_result, OK)
+    assert second.cancelled()
+    assert [attempt.seqs for attempt in journal.attempts] == [(1,)]
+    assert journal.position == 1
+    assert rig.gate.enter(lambda: None)  # its slots were given back
+    assert rig.attempts("delivered") == 1
+
+
+async def test_nothing_new_is_sent_while_closing() -> None:
+    journal, sender = journal_of(5), ToldSender()
+    hanging = sender.hang("m-1")
+    async with Rig(journal, sender, concurrency=1).running(grace_seconds=0.2):
+        await until(lambda: sender.in_flight == 1)
+        asyncio.get_running_loop().call_later(0.05, hanging.set_result, OK)
+    assert sender.posts == [("m-1",)]
+    assert journal.position == 1
+
+
+async def test_a_journal_that_cannot_be_written_loses_no_result() -> None:
+    journal, sender = journal_of(20), ToldSender()
+    sender.tell("m-7", FAILED)
+    journal.failing = 1
+    async with Rig(journal, sender).running():
+        await until(lambda: journal.position == 20)
+    assert len(sender.posts) == 20
+    assert len(journal.attempts) == 20
+    assert [stored.seqs for stored in journal.deliveries.values()] == [(7,)]
+
+
+async def test_an_unexpected_error_of_one_attempt_is_a_failed_attempt() -> None:
+    journal, sender = journal_of(2), ToldSender()
+    sender.tell("m-1", RuntimeError("surprise"))
+    async with Rig(journal, sender).running():
+        await until(lambda: journal.position == 2)
+    failed = [attempt for attempt in journal.attempts if not attempt.delivered]
+    assert [(attempt.seqs, attempt.error) for attempt in failed] == [((1,), "internal: RuntimeError")]
+
+
+async def test_of_an_answer_one_kib_is_kept() -> None:
+    journal, sender = journal_of(1), ToldSender(PostResult(200, "", None, 0.5, b"a" * 5000))
+    async with Rig(journal, sender).running():
+        await until(lambda: journal.position == 1)
+    assert journal.attempts[0].answer == b"a" * 1024
+    assert journal.attempts[0].duration_seconds == 0.5
+
+
+# --- bounds ---
+
+
+async def test_concurrency_bounds_what_is_in_flight_and_what_is_in_memory() -> None:
+    journal, sender = journal_of(5000), ToldSender()
+    sender.default = asyncio.get_running_loop().create_future()  # everything hangs
+    rig = Rig(journal, sender, concurrency=4)
+    async with rig.running():
+        await until(lambda: sender.in_flight == 4)
+        await settled(lambda: journal.reads)
+        assert sender.in_flight == 4
+        assert len(rig.deliver._lanes.fresh) <= 750
+
+
+async def test_large_reports_are_bounded_in_memory_by_bytes() -> None:
+    journal = MemoryJournal(entries=[entry(seq, size_bytes=300_000) for seq in range(1, 41)])
+    sender = ToldSender()
+    sender.default = asyncio.get_running_loop().create_future()
+    rig = Rig(journal, sender, concurrency=1)
+    async with rig.running():
+        await until(lambda: sender.in_flight == 1)
+        await settled(lambda: journal.reads)
+        assert rig.deliver._lanes.fresh_bytes <= 2_500_000
+
+
+async def test_one_slow_attempt_does_not_hold_up_the_others() -> None:
+    journal, sender = journal_of(6000), ToldSender()
+    slow = sender.hang("m-1")
+    rig = Rig(journal, sender)
+    async with rig.running():
+        await until(lambda: journal.position == 6000, seconds=20)
+        (stored,) = journal.deliveries.values()
+        assert stored.seqs == (1,)
+        slow.set_result(OK)
+        await until(lambda: not journal.deliveries)
+    assert sender.posts.count(("m-1",)) == 1
+    assert [attempt.delivery_id for attempt in journal.attempts if attempt.seqs == (1,)] == [stored.id]
+
+
+async def test_a_slow_attempt_that_was_stored_and_fails_is_tried_again() -> None:
+    journal, sender = journal_of(6000), ToldSender()
+    slow = sender.hang("m-1")
+    rig = Rig(journal, sender)
+    async with rig.running():
+        await until(lambda: journal.position == 6000, seconds=20)
+        slow.set_result(FAILED)
+        await until(lambda: [stored.attempts for stored in journal.deliveries.values()] == [1])
+        rig.pass_seconds(5)
+        await until(lambda: not journal.deliveries)
+    assert sender.posts.count(("m-1",)) == 2
+
+
+async def test_hanging_retries_leave_slots_for_fresh_reports() -> None:
+    journal = MemoryJournal(entries=[entry(seq) for seq in range(1, 41)], position=20)
+    for seq in range(1, 21):
+        journal._store((seq,), attempts=1, created_at_ms=START_MS, next_attempt_at_ms=START_MS)
+    sender = ToldSender()
+    for seq in range(1, 21):
+        sender.hang(f"m-{seq}")
+    async with Rig(journal, sender, concurrency=4).running():
+        await until(lambda: journal.position == 40)
+        # With nothing fresh to send, the retries may have all slots.
+        await until(lambda: sender.in_flight == 4)
+
+
+async def test_due_retries_are_not_starved_by_fresh_reports() -> None:
+    journal = MemoryJournal(entries=[entry(seq) for seq in range(1, 201)], position=20)
+    for seq in range(1, 21):
+        journal._store((seq,), attempts=1, created_at_ms=START_MS, next_attempt_at_ms=START_MS)
+    sender = ToldSender()
+    async with Rig(journal, sender, concurrency=1).running():
+        await until(lambda: journal.position == 200 and not journal.deliveries)
+    first_hundred = sender.posts[:100]
+    assert sum(post in [(f"m-{seq}",) for seq in range(1, 21)] for post in first_hundred) == 20
+
+
+# --- order of revisions ---
+
+
+def two_revisions() -> MemoryJournal:
+    return MemoryJournal(
+        entries=[
+            entry(1, "a"),
+            entry(2, "a", revision=2, type_=EntryType.COMPLETION),
+            entry(3, "a", revision=3, type_=EntryType.COMPLETION),
+            entry(4, "b"),
+        ]
+    )
+
+
+async def test_a_later_revision_waits_for_the_attempt_in_flight() -> None:
+    journal, sender = two_revisions(), ToldSender()
+    first = sender.hang("a")
+    async with Rig(journal, sender).running():
+        await until(lambda: ("b",) in sender.posts)
+        await settled(lambda: len(sender.posts))
+        assert sender.posts == [("a",), ("b",)]
+        first.set_result(OK)
+        await until(lambda: journal.position == 4)
+    assert sender.posts == [("a",), ("b",), ("a#2",), ("a#3",)]
+    assert journal.deliveries == {}
+
+
+async def test_a_later_revision_waits_for_the_retries_of_an_earlier_one() -> None:
+    journal, sender = two_revisions(), ToldSender()
+    sender.tell("a", FAILED)
+    rig = Rig(journal, sender)
+    async with rig.running():
+        await until(lambda: journal.position == 4)
+        assert [(stored.seqs, stored.behind) for stored in journal.deliveries.values()] == [
+            ((1,), None),
+            ((2,), 1),
+            ((3,), 2),
+        ]
+        await settled(lambda: len(sender.posts))
+        rig.pass_seconds(5)
+        await until(lambda: not journal.deliveries)
+    assert sender.posts == [("a",), ("b",), ("a",), ("a#2",), ("a#3",)]
+
+
+async def test_a_revision_read_later_queues_up_behind_a_stored_delivery() -> None:
+    journal, sender = MemoryJournal(entries=[entry(1, "a")]), ToldSender()
+    sender.tell("a", FAILED)
+    rig = Rig(journal, sender)
+    async with rig.running():
+        await until(lambda: journal.position == 1)
+        journal.entries.append(entry(2, "a", revision=2, type_=EntryType.COMPLETION))
+        rig.deliver.wake()
+        await until(lambda: journal.position == 2)
+        assert sender.posts == [("a",)]
+        rig.pass_seconds(5)
+        await until(lambda: not journal.deliveries)
+    assert sender.posts == [("a",), ("a",), ("a#2",)]
+
+
+async def test_a_revision_of_a_dead_report_is_sent() -> None:
+    journal, sender = two_revisions(), ToldSender()
+    sender.tell("a", FAILED, FAILED)
+    rig = Rig(journal, sender, retry={"initial_seconds": 5, "max_age_seconds": 5})
+    async with rig.running():
+        await until(lambda: journal.position == 4)
+        rig.pass_seconds(5)
+        await until(lambda: not journal.deliveries)
+    assert [seqs for seqs, _ in journal.dead] == [(1,)]
+    assert sender.posts == [("a",), ("b",), ("a",), ("a#2",), ("a#3",)]
+
+
+async def test_revisions_that_wait_survive_a_failing_journal() -> None:
+    journal, sender = two_revisions(), ToldSender()
+    first = sender.hang("a")
+    async with Rig(journal, sender).running():
+        await until(lambda: ("b",) in sender.posts and len(journal.attempts) == 1)
+        journal.failing = 1
+        first.set_result(FAILED)
+        await until(lambda: journal.position == 4)
+    assert [stored.behind for stored in journal.deliveries.values()] == [None, 1, 2]
+
+
+# --- batches ---
+
+
+async def test_batches_are_filled_and_stored_before_they_are_sent() -> None:
+    journal, sender = journal_of(250), ToldSender()
+    sender.default = asyncio.get_running_loop().create_future()
+    async with Rig(journal, sender, batch_size=100, linger_seconds=0.02).running():
+        await until(lambda: len(sender.posts) == 3)
+        assert [len(post) for post in sender.posts] == [100, 100, 50]
+        assert journal.position == 250
+        assert [len(stored.seqs) for stored in journal.deliveries.values()] == [100, 100, 50]
+        sender.default.set_result(OK)
+        await until(lambda: not journal.deliveries)
+    assert [attempt.delivery_id for attempt in journal.attempts] == [1, 2, 3]
+    assert [len(attempt.seqs) for attempt in journal.attempts] == [100, 100, 50]
+
+
+async def test_a_batch_waits_for_members_until_it_has_lingered() -> None:
+    journal, sender = journal_of(1), ToldSender()
+    rig = Rig(journal, sender, batch_size=10, linger_seconds=0.3)
+    async with rig.running():
+        await until(lambda: journal.reads > 0)
+        journal.entries.append(entry(2))
+        rig.deliver.wake()
+        await until(lambda: len(sender.posts) == 1)
+    assert sender.posts == [("m-1", "m-2")]
+
+
+async def test_the_members_of_a_batch_stay_together_after_a_restart() -> None:
+    journal, sender = journal_of(5), ToldSender()
+    sender.hang("m-1")
+    async with Rig(journal, sender, batch_size=3, linger_seconds=0.01).running(grace_seconds=0.0):
+        await until(lambda: len(sender.posts) == 2)
+        await until(lambda: len(journal.attempts) == 1)
+    journal.entries.append(entry(6))
+    async with Rig(journal, sender, batch_size=3, linger_seconds=0.01).running():
+        await until(lambda: not journal.deliveries and journal.position == 6)
+    assert sender.posts == [("m-1", "m-2", "m-3"), ("m-4", "m-5"), ("m-1", "m-2", "m-3"), ("m-6",)]
+
+
+async def test_a_failed_batch_is_tried_again_whole() -> None:
+    journal, sender = journal_of(3), ToldSender()
+    sender.tell("m-1", FAILED)
+    rig = Rig(journal, sender, batch_size=3)
+    async with rig.running():
+        await until(lambda: len(journal.attempts) == 1)
+        rig.pass_seconds(5)
+        await until(lambda: not journal.deliveries)
+    assert sender.posts == [("m-1", "m-2", "m-3")] * 2
+
+
+async def test_a_revision_is_never_in_the_batch_of_an_earlier_one_nor_before_it() -> None:
+    journal, sender = two_revisions(), ToldSender()
+    sender.tell("a", FAILED)
+    rig = Rig(journal, sender, batch_size=10, linger_seconds=0.01)
+    async with rig.running():
+        await until(lambda: len(journal.attempts) == 2)
+        assert sorted(sender.posts) == [("a",), ("b",)]
+        rig.pass_seconds(5)
+        await until(lambda: not journal.deliveries)
+    assert [post for post in sender.posts if post != ("b",)] == [("a",), ("a",), ("a#2",), ("a#3",)]
+
+
+async def test_a_batch_is_closed_before_it_grows_over_a_mebibyte() -> None:
+    journal = MemoryJournal(entries=[entry(seq, size_bytes=400_000) for seq in range(1, 6)])
+    sender = ToldSender()
+    async with Rig(journal, sender, batch_size=100, linger_seconds=0.01).running():
+        await until(lambda: journal.position == 5 and not journal.deliveries)
+    assert sender.posts == [("m-1", "m-2"), ("m-3", "m-4"), ("m-5",)]
+
+
+# --- backlog ---
+
+
+@pytest.fixture
+def often_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.stages.deliver.deliverer.CHECK_SECONDS", 0.01)
+
+
+@pytest.mark.usefixtures("often_checked")
+async def test_beyond_max_backlog_the_oldest_become_dead_letters() -> None:
+    journal, sender = journal_of(2000), ToldSender()
+    sender.default = asyncio.get_running_loop().create_future()
+    rig = Rig(journal, sender, concurrency=2, max_backlog=800)
+    async with rig.running():
+        await until(lambda: len(journal.dead) == 1200)
+        await settled(lambda: len(journal.dead))
+        assert len(journal.dead) == 1200
+        assert len(journal.deliveries) + 2000 - journal.position == 800
+        # The two in flight are not given up behind their backs.
+        assert (1,) not in [seqs for seqs, _ in journal.dead]
+        sender.default.set_result(OK)
+        await until(lambda: journal.position == 2000 and not journal.deliveries)
+    buried = {seqs[0] for seqs, _ in journal.dead}
+    sent = {int(post[0].removeprefix("m-")) for post in sender.posts}
+    assert buried | sent == set(range(1, 2001))
+    assert not buried & sent
+
+
+@pytest.mark.usefixtures("often_checked")
+async def test_a_backlog_within_its_bound_is_left_alone() -> None:
+    journal, sender = journal_of(2000), ToldSender()
+    sender.default = asyncio.get_running_loop().create_future()
+    async with Rig(journal, sender, max_backlog=2000).running():
+        await until(lambda: sender.in_flight == 16)
+        await settled(lambda: len(journal.dead))
+    assert journal.dead == []
+    assert journal.deliveries == {}
+
+
+@pytest.mark.usefixtures("often_checked")
+async def test_while_it_fails_what_is_too_old_is_given_up_unattempted() -> None:
+    journal, sender = journal_of(2000), ToldSender(NO_ANSWER)
+    journal.entries = [one._replace(received_at_ms=START_MS) for one in journal.entries]
+    rig = Rig(journal, sender, concurrency=1, retry={"max_age_seconds": 100})
+    async with rig.running():
+        await until(lambda: rig.gate.slow)
+        rig.pass_seconds(100 + 60 + 15 - 1)
+        await settled(lambda: len(journal.dead))
+        assert [seqs for seqs, reason in journal.dead if reason == "backlog"] == []
+        rig.pass_seconds(2)
+        # All but the few that are in memory.
+        await until(lambda: len(journal.dead) > 1000)
+    assert len(sender.posts) < 30
+
+
+@pytest.mark.usefixtures("often_checked")
+async def test_after_a_long_stop_old_reports_are_still_sent() -> None:
+    journal, sender = journal_of(5), ToldSender()
+    journal.entries = [one._replace(received_at_ms=START_MS - 10 * 86_400_000) for one in journal.entries]
+    rig = Rig(journal, sender, retry={"max_age_seconds": 100})
+    async with rig.running():
+        await until(lambda: journal.position == 5)
+    assert len(sender.posts) == 5
+    assert journal.dead == []
+
+
+# --- a callback that fails ---
+
+
+async def test_a_dead_callback_is_spared_and_its_backlog_stays_unattempted() -> None:
+    journal, sender = journal_of(2000), ToldSender(NO_ANSWER)
+    rig = Rig(journal, sender, concurrency=8)
+    async with rig.running():
+        await until(lambda: rig.gate.slow)
+        await settled(lambda: sender.in_flight)
+        assert len(sender.posts) < 30
+        assert "callback/billing" in rig.health.degraded
+        sender.default = OK
+        await until(lambda: journal.position == 2000)
+        assert rig.health.degraded == {}
+    assert len(journal.deliveries) < 30
+
+
+async def test_too_many_requests_hold_back_the_other_deliveries() -> None:
+    journal, sender = journal_of(100), ToldSender()
+    sender.tell("m-3", PostResult(429, "", 0.4, 0.001, b""))
+    rig = Rig(journal, sender, concurrency=1)
+    async with rig.running():
+        await until(lambda: len(journal.attempts) == 3)
+        await settled(lambda: len(sender.posts))
+        assert len(sender.posts) == 3
+        (stored,) = journal.deliveries.values()
+        assert stored.next_attempt_at_ms == START_MS + 60_000
+
+
+async def test_service_unavailable_with_retry_after_holds_back_for_that_long() -> None:
+    journal, sender = journal_of(100), ToldSender()
+    sender.tell("m-3", PostResult(503, "", 0.4, 0.001, b""))
+    async with Rig(journal, sender, concurrency=1).running():
+        await until(lambda: len(journal.attempts) == 3)
+        started = asyncio.get_running_loop().time()
+        await until(lambda: len(sender.posts) > 3)
+        assert asyncio.get_running_loop().time() - started > 0.2
+        await until(lambda: journal.position == 100)
