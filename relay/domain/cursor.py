@@ -1,0 +1,54 @@
+"""Where publishing of a stream goes on: what Kafka's cursor, the journal's copy and the topics' tail say together."""
+
+from typing import NamedTuple
+
+
+class Kept(NamedTuple):
+    """The journal's copy of the cursor: entries up to `position` were seen committed in the cluster `cluster_id`."""
+
+    position: int
+    cluster_id: str | None
+
+
+class Tail(NamedTuple):
+    """What the newest records in the topics say; None: none of this stream is there."""
+
+    last_seq: int | None
+
+
+class Resume(NamedTuple):
+    """Go on after `position`."""
+
+    position: int
+
+
+class AskTail(NamedTuple):
+    """Kafka's cursor is missing, or behind what was seen committed: the tail of the topics has to be read."""
+
+
+class OtherCluster(NamedTuple):
+    """The cursor belongs to another cluster: nobody but an operator knows where to begin in this one."""
+
+    known: str
+    found: str
+
+
+def place_cursor(
+    *, cluster_id: str | None, committed: int | None, kept: Kept | None, tail: Tail | None
+) -> Resume | AskTail | OtherCluster:
+    """Decide from the cursor committed in Kafka (None: there is none) and the copy kept in the journal.
+
+    Both agree, or Kafka is ahead because the copy was not written any more (or the journal comes from a backup): Kafka
+    is right. Otherwise the tail decides. Where it holds nothing of the stream and Kafka no cursor either, both have
+    expired, and the copy is all that is left; a cursor that Kafka still has, behind the copy, is believed.
+    """
+    if kept is not None and kept.cluster_id and cluster_id and kept.cluster_id != cluster_id:
+        return OtherCluster(kept.cluster_id, cluster_id)
+    seen = 0 if kept is None else kept.position
+    if committed is not None and committed >= seen:
+        return Resume(committed)
+    if tail is None:
+        return AskTail()
+    if committed is None:
+        return Resume(seen if tail.last_seq is None else tail.last_seq)
+    return Resume(max(committed, tail.last_seq or 0))
