@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -15,6 +16,9 @@ from relay.observe.redact import Redactor, use
 
 CHATTY = ("aiokafka", "aiohttp", "asyncio")
 """Libraries of which only warnings matter, unless debugging; what they say is often several lines a second."""
+
+_UNSEEN = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+"""What JSON need not escape and a terminal or an editor takes for a new line, a command or another direction."""
 
 
 def configure_logging(
@@ -85,9 +89,13 @@ class _Line:
 
 def _one_json_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     try:
-        return orjson.dumps(event, default=str).decode()
+        return _UNSEEN.sub(_as_escape, orjson.dumps(event, default=str).decode())
     except (TypeError, ValueError):  # a lone surrogate, an integer beyond 64 bits
         return json.dumps(event, default=str)
+
+
+def _as_escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
 
 
 def _escaped(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
