@@ -75,6 +75,8 @@ class StreamState(NamedTuple):
     interrupted_poll_at_ms: int | None
     """A poll mark was found: its gap has been opened in the same transaction."""
     last_seq: int
+    drained_at_ms: int | None = None
+    """When the queue was last known to be empty: nothing that waits unread is older."""
 
 
 class Pressure(NamedTuple):

@@ -69,7 +69,7 @@ def open_stream(db: apsw.Connection, lease: Lease, stream: Stream, at_ms: int) -
     row = find_or_add(db, stream)
     if row.marked_at_ms is not None:
         _give_up_mark(db, row, at_ms)
-    return StreamState(row.first_poll_at_ms, row.last_success_at_ms, row.marked_at_ms, row.last_seq)
+    return StreamState(row.first_poll_at_ms, row.last_success_at_ms, row.marked_at_ms, row.last_seq, row.drained_at_ms)
 
 
 def mark_poll(db: apsw.Connection, lease: Lease, stream: Stream, at_ms: int) -> None:

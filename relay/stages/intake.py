@@ -45,7 +45,6 @@ log = structlog.get_logger(__name__)
 PAUSED_CHECK_SECONDS = 1.0
 COMMIT_RETRY_SECONDS = 1.0
 FAILURES_DEGRADED = 3
-LARGEST_ANSWER_ENTRIES = 1000
 REFUSED = frozenset({PollOutcome.UNAUTHORIZED, PollOutcome.FORBIDDEN})
 
 
@@ -135,14 +134,11 @@ class Intake:
         state = await self._journal.open_stream(self._lease, self._stream, now_ms)
         if state.interrupted_poll_at_ms is not None:
             log.warning("a poll was interrupted, its answer may be lost", stream=str(self._stream))
-        last_ms = state.last_success_at_ms or state.first_poll_at_ms or now_ms
         now = self._monotonic()
+        begun_ms = state.first_poll_at_ms or now_ms
         self._due_at = now
-        self._succeeded_at = self._drained_at = now - max(0, now_ms - last_ms) / 1000
-        pressure = await self._journal.pressure(self._stream)
-        if pressure.unpublished > self._limits.max_unpublished + LARGEST_ANSWER_ENTRIES:
-            # So far past its bound only polling regardless goes: it was cut short before the queue was read empty.
-            self._drained_at = now - POLL_REGARDLESS_AFTER_SECONDS
+        self._succeeded_at = now - max(0, now_ms - (state.last_success_at_ms or begun_ms)) / 1000
+        self._drained_at = now - max(0, now_ms - (state.drained_at_ms or begun_ms)) / 1000
         self._opened = True
 
     async def _watch_age(self) -> None:

@@ -79,10 +79,19 @@ async def test_polling_regardless_goes_on_until_the_queue_was_read_empty() -> No
 
 async def test_a_restart_in_the_middle_of_that_goes_on_with_it() -> None:
     bench = Bench()
-    bench.journal.pressure_now = Pressure(MAX_UNPUBLISHED + 1001, 10**9)
+    bench.journal.pressure_now = FULL_STREAM
+    bench.journal.state = StreamState(NOW_MS - 90 * HOUR_MS, NOW_MS, None, 0, drained_at_ms=NOW_MS - 46 * HOUR_MS)
     await bench.poll(answered(reports(1000)), answered(reports(3)))
     assert bench.events.count("get") == 2
     assert await bench.intake.step() == PAUSED_CHECK_SECONDS
+
+
+async def test_a_restart_after_the_queue_was_read_empty_waits() -> None:
+    bench = Bench()
+    bench.journal.pressure_now = FULL_STREAM
+    bench.journal.state = StreamState(NOW_MS - 90 * HOUR_MS, NOW_MS, None, 0, drained_at_ms=NOW_MS - 45 * HOUR_MS)
+    assert await bench.intake.step() == PAUSED_CHECK_SECONDS
+    assert "get" not in bench.events
 
 
 async def test_unread_is_noted_once_for_each_span() -> None:
