@@ -116,8 +116,14 @@ class _IntoStructlog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         log = structlog.get_logger(record.name)
-        with suppress(Exception):  # a broken format string of a library must not reach its caller
-            log.log(record.levelno, record.getMessage(), exc_info=record.exc_info or None)
+        log.log(record.levelno, _message(record), exc_info=record.exc_info or None)
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError, KeyError):  # the format does not fit: a library's mistake must not reach its caller
+        return str(record.msg)
 
 
 def _route_standard_logging(level: int) -> None:
