@@ -1,0 +1,48 @@
+"""Where publishing goes on: every combination of Kafka's cursor, the journal's copy and the tail."""
+
+import pytest
+
+from relay.domain.cursor import AskTail, Kept, OtherCluster, Resume, Tail, place_cursor
+
+
+@pytest.mark.parametrize(
+    ("committed", "kept", "tail", "expected"),
+    [
+        # Kafka and the copy agree, or Kafka is ahead (the copy lags, or the journal comes from a backup): Kafka.
+        (7, 7, None, Resume(7)),
+        (7, 5, None, Resume(7)),
+        (7, None, None, Resume(7)),
+        (0, None, None, Resume(0)),
+        # Kafka has none: the tail has to be read, and decides if it holds anything.
+        (None, None, None, AskTail()),
+        (None, 7, None, AskTail()),
+        (None, None, Tail(None), Resume(0)),
+        (None, None, Tail(4), Resume(4)),
+        (None, 7, Tail(9), Resume(9)),
+        (None, 7, Tail(7), Resume(7)),
+        (None, 7, Tail(5), Resume(5)),
+        # Cursor and records have expired: the copy is all that is left. No flood.
+        (None, 7, Tail(None), Resume(7)),
+        # Kafka is behind what was seen committed: it lost something; what its topics still hold is not sent again.
+        (3, 7, None, AskTail()),
+        (3, 7, Tail(7), Resume(7)),
+        (3, 7, Tail(5), Resume(5)),
+        (3, 7, Tail(2), Resume(3)),
+        (3, 7, Tail(None), Resume(3)),
+    ],
+)
+def test_position(committed: int | None, kept: int | None, tail: Tail | None, expected: object) -> None:
+    copy = None if kept is None else Kept(kept, "cluster-1")
+
+    assert place_cursor(cluster_id="cluster-1", committed=committed, kept=copy, tail=tail) == expected
+
+
+def test_another_cluster_is_never_guessed_about() -> None:
+    found = place_cursor(cluster_id="new", committed=9, kept=Kept(7, "old"), tail=Tail(9))
+
+    assert found == OtherCluster("old", "new")
+
+
+@pytest.mark.parametrize(("known", "found"), [(None, "new"), ("old", None), (None, None)])
+def test_a_cluster_without_id_is_not_another(known: str | None, found: str | None) -> None:
+    assert place_cursor(cluster_id=found, committed=9, kept=Kept(7, known), tail=None) == Resume(9)
