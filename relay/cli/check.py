@@ -16,6 +16,7 @@ from relay.cli.place_check import http_findings, journal_findings
 from relay.cli.reach_check import callback_findings, source_findings
 from relay.config import Config, ConfigError, advice, key_path, load, secret_texts
 from relay.observe import configure_logging
+from relay.observe.redact import mask
 
 COLORS = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "red"}
 
@@ -30,7 +31,8 @@ def check_relay(file: Path, *, as_json: bool) -> int:
             return WRONG
         return complain(str(error), WRONG)
     configure_logging(level="error", style="console", secrets=lambda: secret_texts(config))
-    findings = asyncio.run(findings_of(config, file))
+    found = asyncio.run(findings_of(config, file))
+    findings = [finding._replace(detail=mask(finding.detail)) for finding in found]
     ok = all(finding.state is not State.FAILED for finding in findings)
     if as_json:
         print_json({"ok": ok, "findings": [finding._asdict() for finding in findings]})

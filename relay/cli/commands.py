@@ -133,3 +133,17 @@ def simulate(
     except WrongOption as error:
         raise typer.BadParameter(str(error), param_hint=error.option) from None
     raise typer.Exit(run_simulator(options))
+
+
+@app.command()
+def demo(
+    seconds: Annotated[float, typer.Option(min=1, help="How long reports are generated.")] = 20.0,
+    rate: Annotated[float, typer.Option(min=1, help="Reports a second.")] = 200.0,
+    bootstrap_servers: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Publish to this Kafka, not to an embedded one.")
+    ] = None,
+) -> None:
+    """Show the whole job on this machine: simulator, Kafka, callback receiver, relay, and a verdict at the end."""
+    from relay.cli.demo import run_demo  # noqa: PLC0415 - see above
+
+    raise typer.Exit(run_demo(seconds=seconds, rate=rate, bootstrap_servers=bootstrap_servers))

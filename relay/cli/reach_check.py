@@ -1,6 +1,7 @@
 """Whether sources and callbacks can be reached: name, connection, certificate; not a byte of HTTP is sent."""
 
 import asyncio
+import os
 import socket
 import ssl
 from pathlib import Path
@@ -49,7 +50,7 @@ async def _reach(url: str, ca_file: Path | None, client: tuple[Path | None, Path
     except ssl.SSLCertVerificationError as error:
         return f"its certificate is not trusted ({error.verify_message}); set ca_file if it is your own authority's"
     except (OSError, ValueError) as error:
-        return f"{getattr(error, 'strerror', None) or error}"
+        return os.strerror(error.errno) if isinstance(error, OSError) and (error.errno or 0) > 0 else str(error)
     writer.transport.abort()
     return ""
 

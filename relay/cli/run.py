@@ -6,7 +6,6 @@ from pathlib import Path
 import structlog
 
 import relay
-from relay import app
 from relay.cli.loading import load_or_complain, log_summary, start_logging
 from relay.cli.output import FAILED
 from relay.ports import JournalFatal
@@ -21,6 +20,8 @@ def run_relay(file: Path) -> int:
         return config
     start_logging(config)
     log_summary(config, relay.__version__)
+    from relay import app  # noqa: PLC0415 - a wrong configuration is told before aiokafka and the rest are loaded
+
     try:
         return asyncio.run(app.run(config))
     except JournalFatal as error:

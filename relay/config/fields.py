@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 NAME = re.compile(r"[a-z0-9-]{1,63}")
+SERVER = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 
@@ -81,6 +82,13 @@ def _path(given: str) -> str:
     return given
 
 
+def _servers(given: str) -> str:
+    for server in given.split(","):
+        if not SERVER.fullmatch(server.strip()):
+            raise wrong("must be host:port, several separated by commas")
+    return given
+
+
 def _file(given: Path) -> Path:
     if not given.name:
         raise wrong("must be the path of a file")
@@ -95,6 +103,7 @@ def _line(given: str) -> str:
 
 Name = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern": "^[a-z0-9-]{1,63}$"})]
 Line = Annotated[str, AfterValidator(_line), Field(max_length=249)]
+Servers = Annotated[str, AfterValidator(_servers)]
 HttpUrl = Annotated[str, AfterValidator(http_url)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 UrlPath = Annotated[str, AfterValidator(_path)]

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from relay.config.fields import Count, FilePath, Line, Seconds, Section, TopicName, TopicTemplate
+from relay.config.fields import Count, FilePath, Line, Seconds, Section, Servers, TopicName, TopicTemplate
 from relay.config.secret import Secret
 
 
@@ -39,7 +39,7 @@ class SecurityConfig(Section):
 class KafkaConfig(Section):
     """The cluster that reports are published to."""
 
-    bootstrap_servers: Line = Field(description="host:port, several separated by commas")
+    bootstrap_servers: Servers = Field(description="host:port, several separated by commas")
     id_prefix: Line = Field(
         default="relay", description="Begins transactional ids and consumer groups; ACLs name it with a prefix"
     )

@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from relay.config.model import Config
 from relay.config.secret import CONFIGURED, SecretUnreadable
+
+SHORTEST_URL_SECRET = 8
+"""Shorter values of a URL's query are words such as `true`, not secrets."""
 
 
 def summary(config: Config) -> dict[str, Any]:
@@ -30,7 +33,9 @@ def secret_texts(config: Config) -> Iterator[str]:
             with suppress(SecretUnreadable):
                 yield f"{source.auth.username}:{source.auth.password.reveal()}"
     for callback in config.callbacks:
-        yield urlsplit(callback.url).query
+        query = urlsplit(callback.url).query
+        yield query
+        yield from (value for _, value in parse_qsl(query) if len(value) >= SHORTEST_URL_SECRET)
     yield urlsplit(config.journal.url).password or ""
 
 

@@ -237,6 +237,10 @@ TOP_LEVEL = [
         ["relay.yaml:7: dedup.window_hours: must be at least 72 (reconcile.lookback_hours 48 + 24)"],
     ),
     (
+        HEAD + JOURNAL + 'kafka: {bootstrap_servers: "broker-1:9092, broker 2"}\n',
+        ["relay.yaml:6: kafka.bootstrap_servers: must be host:port, several separated by commas"],
+    ),
+    (
         HEAD + JOURNAL + KAFKA + "http: {port: 70000}\n",
         ["relay.yaml:7: http.port: must be at most 65535"],
     ),

@@ -135,6 +135,7 @@ def test_everything_secret_is_told_to_the_log(loads: Loader) -> None:
         "canary-two",
         "canary-three",
         "key=canary-four",
+        "canary-four",
         "whsec_Y2FuYXJ5LWZpdmU=",
         "Y2FuYXJ5LWZpdmU=",
         "Bearer canary-six",

@@ -11,23 +11,15 @@ import pytest
 import structlog
 
 from relay.observe import configure_logging
-from relay.observe.redact import Redactor, use
+from tests.logging_state import logging_restored
 
 CANARIES = ("canary-secret", "41793026727")
 
 
 @pytest.fixture(autouse=True)
 def _logging_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
-    for name in ("aiokafka", "aiohttp", "asyncio"):
-        logging.getLogger(name).setLevel(logging.NOTSET)
-    use(Redactor())
+    with logging_restored():
+        yield
 
 
 @pytest.fixture

@@ -1,0 +1,154 @@
+"""`relay check`: what it finds without reading a report."""
+
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from relay.cli.finding import Finding, State
+from relay.cli.place_check import http_findings, journal_findings
+from relay.cli.reach_check import callback_findings, source_findings
+from relay.config import CallbackConfig, SourceConfig
+from relay.journal.files import FileLock
+
+Command = Callable[..., Result]
+
+
+def source(url: str, **more: Any) -> SourceConfig:
+    return SourceConfig.model_validate(
+        {"name": "acme", "base_url": url, "auth": {"type": "bearer", "token": "canary"}, **more}
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def test_all_is_well(relay_command: Command, config_file: Path) -> None:
+    result = relay_command("check", "-c", config_file, "--json")
+    assert result.exit_code == 0
+    checked = json.loads(result.stdout)
+    assert checked["ok"] is True
+    names = {finding["what"].split(" ")[0] for finding in checked["findings"]}
+    assert names == {"configuration", "journal", "http", "source", "callback"}
+    assert "failed" not in {finding["state"] for finding in checked["findings"]}
+    assert "canary" not in result.output
+
+
+def test_the_table_names_everything(relay_command: Command, config_file: Path) -> None:
+    result = relay_command("check", "-c", config_file)
+    assert result.exit_code == 0
+    for what in ("configuration", "journal", "http 127.0.0.1:0", "source acme", "callback billing"):
+        assert what in result.stdout
+
+
+def test_nothing_is_sent_to_source_or_callback(
+    relay_command: Command, config_file: Path, listener: socket.socket
+) -> None:
+    relay_command("check", "-c", config_file)
+    listener.settimeout(5)
+    for _ in range(2):
+        connection, _ = listener.accept()
+        with connection:
+            connection.settimeout(5)
+            try:
+                sent = connection.recv(1)
+            except ConnectionResetError:
+                sent = b""
+            assert sent == b""
+
+
+def test_a_failure_ends_with_1(relay_command: Command, config_file: Path) -> None:
+    text = config_file.read_text().replace("/relay.db", "/missing/relay.db")
+    config_file.write_text(text)
+    result = relay_command("check", "-c", config_file, "--json")
+    assert result.exit_code == 1
+    checked = json.loads(result.stdout)
+    assert checked["ok"] is False
+    (failed,) = [finding for finding in checked["findings"] if finding["state"] == "failed"]
+    assert "there is no directory" in failed["detail"]
+
+
+def test_a_wrong_configuration_in_json(relay_command: Command, config_file: Path) -> None:
+    config_file.write_text(config_file.read_text() + "nonsense: 1\n")
+    result = relay_command("check", "-c", config_file, "--json")
+    assert result.exit_code == 2
+    (finding,) = json.loads(result.stdout)["findings"]
+    assert (finding["what"], finding["line"], finding["state"]) == ("nonsense", 13, "failed")
+
+
+async def test_a_source_that_is_away() -> None:
+    (finding,) = await source_findings(source(f"http://127.0.0.1:{free_port()}"))
+    assert finding.state is State.FAILED
+    assert finding.detail.endswith("Connection refused")
+
+
+async def test_a_source_that_is_no_tls_server(listener: socket.socket) -> None:
+    port = listener.getsockname()[1]
+    listener.close()
+    (finding,) = await source_findings(source(f"https://127.0.0.1:{port}"))
+    assert finding.state is State.FAILED
+
+
+async def test_a_source_behind_a_proxy_needs_the_proxy(listener: socket.socket) -> None:
+    proxy = f"http://me:canary@127.0.0.1:{listener.getsockname()[1]}"
+    (finding,) = await source_findings(source("https://nowhere.invalid", proxy=proxy))
+    assert finding == Finding("source acme", State.OK, "its proxy can be reached; credentials show at the first poll")
+
+
+async def test_a_callback_that_is_away_is_a_warning() -> None:
+    callback = CallbackConfig.model_validate({"name": "billing", "url": f"http://127.0.0.1:{free_port()}/hook"})
+    (finding,) = await callback_findings(callback)
+    assert finding.state is State.WARNING
+    assert finding.detail.endswith("Connection refused; deliveries would wait and be retried")
+
+
+async def test_a_name_that_does_not_exist() -> None:
+    (finding,) = await source_findings(source("http://does-not-exist.invalid"))
+    assert finding.state is State.FAILED
+    assert finding.detail.startswith("does-not-exist.invalid:80: the name cannot be resolved")
+
+
+def states(findings: list[Finding]) -> set[State]:
+    """Without the warning that the test's directory may be on a file system in memory."""
+    return {finding.state for finding in findings if "restart of the machine" not in finding.detail}
+
+
+def test_a_journal_in_use_is_a_warning(tmp_path: Path) -> None:
+    file = tmp_path / "relay.db"
+    lock = FileLock.acquire(file)
+    try:
+        found = journal_findings(file)
+    finally:
+        lock.release()
+    assert any(finding.state is State.WARNING and "in use" in finding.detail for finding in found)
+    assert not any("in use" in finding.detail for finding in journal_findings(file))
+
+
+def test_a_file_that_is_no_journal(tmp_path: Path) -> None:
+    file = tmp_path / "relay.db"
+    file.write_bytes(b"something else entirely")
+    (failed,) = [finding for finding in journal_findings(file) if finding.state is State.FAILED]
+    assert failed.detail == "is not a journal of relay; keep the file and name another in journal.url"
+    assert file.read_bytes() == b"something else entirely"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"SQLite format 3\x00..."])
+def test_a_place_that_can_hold_a_journal(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "relay.db"
+    if content is not None:
+        file.write_bytes(content)
+    assert State.FAILED not in states(journal_findings(file))
+
+
+def test_a_port_that_is_taken(listener: socket.socket) -> None:
+    (finding,) = http_findings("127.0.0.1", listener.getsockname()[1])
+    assert finding.state is State.WARNING
+    assert finding.detail.startswith("Address already in use: another process (a running relay?) has it")

@@ -1,0 +1,118 @@
+"""`relay status`: finds address and token, shows what a relay answers."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from click.testing import Result
+
+Command = Callable[..., Result]
+
+STATUS: dict[str, Any] = {
+    "status": "degraded",
+    "instance": "relay-0",
+    "version": "1.2.3",
+    "degraded": {"publish acme/sms": "topic [missing]"},
+    "started_at": "2023-11-14T22:13:30.000Z",
+    "journal": {"writable": True, "size_bytes": 8192, "free_bytes": 3_000_000},
+    "streams": [{"source": "acme", "kind": "sms", "unpublished": 12345, "oldest_unpublished_at": None}],
+    "callbacks": [{"name": "billing", "backlog": 5, "oldest_backlog_at": None, "dead_letters": 4}],
+}
+
+
+class Answering(BaseHTTPRequestHandler):
+    status: ClassVar[dict[str, Any]] = STATUS
+
+    def do_GET(self) -> None:
+        allowed = self.headers["Authorization"] == "Bearer canary-token" and self.path == "/api/v1/status"
+        self.send_response(200 if allowed else 401)
+        self.end_headers()
+        self.wfile.write(json.dumps(self.status).encode() if allowed else b"{}")
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the parent's parameter
+        pass
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Answering) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_status_as_json(relay_command: Command, url: str) -> None:
+    result = relay_command("status", "--url", url, "--json", RELAY_TOKEN="canary-token")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == STATUS
+
+
+def test_status_as_text(relay_command: Command, url: str) -> None:
+    result = relay_command("status", "--url", url + "/", RELAY_TOKEN="canary-token")
+    assert result.exit_code == 0
+    for text in ("relay-0: degraded", "publish acme/sms: topic [missing]", "12345", "billing", "8,192 bytes"):
+        assert text in result.stdout
+    assert "canary" not in result.output
+
+
+def test_an_unavailable_relay_is_a_failure(relay_command: Command, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    unavailable = STATUS | {"status": "unavailable", "journal": None, "streams": [], "callbacks": []}
+    monkeypatch.setattr(Answering, "status", unavailable)
+    result = relay_command("status", "--url", url, RELAY_TOKEN="canary-token")
+    assert result.exit_code == 1
+    assert "unavailable" in result.stdout
+
+
+def test_the_token_from_a_file(relay_command: Command, url: str, tmp_path: Path) -> None:
+    (tmp_path / "relay.token").write_text("canary-token\n")
+    assert relay_command("status", "--url", url, "--token-file", tmp_path / "relay.token").exit_code == 0
+
+
+def test_address_and_token_by_the_configuration(relay_command: Command, url: str, config_file: Path) -> None:
+    port = url.rpartition(":")[2]
+    config_file.write_text(config_file.read_text().replace("port: 0, token: canary-token", f"port: {port}"))
+    (config_file.parent / "relay.token").write_text("canary-token\n")
+    assert relay_command("status", "-c", config_file).exit_code == 0
+
+
+def test_asking_makes_no_token(relay_command: Command, url: str, config_file: Path) -> None:
+    config_file.write_text(config_file.read_text().replace(", token: canary-token", ""))
+    result = relay_command("status", "-c", config_file)
+    assert result.exit_code == 2
+    assert "cannot read the token" in result.stderr
+    assert not (config_file.parent / "relay.token").exists()
+
+
+def test_a_wrong_token(relay_command: Command, url: str) -> None:
+    result = relay_command("status", "--url", url, RELAY_TOKEN="canary-other")
+    assert result.exit_code == 1
+    assert "401" in result.stderr
+    assert "the token is not the one of this relay" in result.stderr
+    assert "canary" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--url", "http://127.0.0.1:1"], 1, "is the relay running there?"),
+        (["--url", "file:///etc/passwd"], 1, "is not an http:// or https:// URL"),
+        (["--token-file", "/nowhere/token"], 2, "cannot read the token"),
+    ],
+)
+def test_a_relay_that_cannot_be_asked(relay_command: Command, arguments: list[str], code: int, message: str) -> None:
+    environ = {} if "--token-file" in arguments else {"RELAY_TOKEN": "canary"}
+    result = relay_command("status", *arguments, **environ)
+    assert result.exit_code == code
+    assert message in result.stderr
+
+
+def test_no_token_at_all(relay_command: Command, url: str) -> None:
+    result = relay_command("status", "--url", url)
+    assert result.exit_code == 2
+    assert "no token: set RELAY_TOKEN" in result.stderr
