@@ -50,7 +50,8 @@ async def _reach(url: str, ca_file: Path | None, client: tuple[Path | None, Path
     except ssl.SSLCertVerificationError as error:
         return f"its certificate is not trusted ({error.verify_message}); set ca_file if it is your own authority's"
     except (OSError, ValueError) as error:
-        return os.strerror(error.errno) if isinstance(error, OSError) and (error.errno or 0) > 0 else str(error)
+        number = getattr(error, "errno", None) or 0
+        return os.strerror(number) if number > 0 else str(error)
     writer.transport.abort()
     return ""
 
