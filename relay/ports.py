@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 from relay.domain.envelope import KafkaRecord
 from relay.domain.figures import JournalFigures, Recorded
+from relay.domain.history import DeadLetter, Gap, Quarantined, ReportLife
 from relay.domain.report import Decoded, Entry, EntryType, GapCause, Origin, Stream
 
 # --- errors -----------------------------------------------------------------------------------------------------
@@ -247,9 +248,19 @@ class DeliverJournal(Protocol):
     leaves it where it is. Reads may run beside the writer; each sees all that was committed before it was called."""
 
     async def open_subscription(
-        self, lease: Lease, callback: str, stream: Stream, *, earliest: bool, at_ms: int
+        self,
+        lease: Lease,
+        callback: str,
+        stream: Stream,
+        *,
+        earliest: bool,
+        at_ms: int,
+        wanted: Wanted | None = None,
     ) -> int:
-        """The cursor of the subscription; a new one starts after the newest entry, or before the oldest kept."""
+        """The cursor of the subscription; a new one starts after the newest entry, or before the oldest kept.
+
+        `wanted` (None: all reports) is kept, to count what the callback loses if a full disk takes bodies.
+        """
 
     async def read_stream(self, stream: Stream, after_seq: int, limit: int, max_bytes: int) -> list[Entry]: ...
     async def store_deliveries(
@@ -322,6 +333,11 @@ class UpkeepJournal(Protocol):
     """For `upkeep`: each call is bounded in time; `more` asks for another at once."""
 
     async def prune(self, at_ms: int, limits: "Retention") -> Pruned: ...
+    async def retire_subscriptions(
+        self, active: Collection[tuple[str, Stream]], at_ms: int, retention_seconds: float
+    ) -> list[tuple[str, Stream]]:
+        """`active` are the configured (callback, stream) pairs. Others hold pruning for the retention time yet, then
+        they are dropped with all that they had stored; the dropped are told. Ask again every few minutes."""
 
 
 class Retention(NamedTuple):
@@ -335,6 +351,25 @@ class FiguresJournal(Protocol):
     """For metrics, /readyz and `relay status`."""
 
     async def figures(self, at_ms: int) -> JournalFigures: ...
+
+
+class HistoryJournal(Protocol):
+    """For people who look into it: lists by ascending id, in pages that begin after `after_id`."""
+
+    async def list_dead_letters(
+        self, callback: str | None = None, *, after_id: int = 0, limit: int = 100
+    ) -> list[DeadLetter]: ...
+    async def list_quarantine(
+        self, stream: Stream | None = None, *, after_id: int = 0, limit: int = 100
+    ) -> list[Quarantined]: ...
+    async def quarantined_bytes(self, id_: int) -> bytes | None:
+        """All that was received; None if there is no such entry."""
+
+    async def list_gaps(
+        self, stream: Stream | None = None, *, only_open: bool = False, after_id: int = 0, limit: int = 100
+    ) -> list[Gap]: ...
+    async def inspect(self, message_id: str) -> list[ReportLife]:
+        """Everything that is known of a messageId, in every stream, oldest first."""
 
 
 # --- sources ----------------------------------------------------------------------------------------------------

@@ -3,15 +3,19 @@
 from collections.abc import Collection
 
 import apsw
+import orjson
 
 from relay.domain.report import Stream
-from relay.journal import streams
+from relay.journal import deliveries, streams
 from relay.journal.codes import callback_name
 from relay.journal.sql import load
 from relay.journal.statements import Row, one
-from relay.ports import Lease, LocalCursor
+from relay.ports import Lease, LocalCursor, Wanted
 
 _SQL = load("cursors")
+
+MAX_DROPPED = 2000
+"""Deliveries, and attempts, of a retired subscription that go in one transaction."""
 
 
 def local_cursor(db: apsw.Connection, stream: Stream) -> LocalCursor | None:
@@ -44,13 +48,27 @@ def advance(
     db.execute(_SQL["keep_kafka_cursor"], (row.id, position, cluster_id, at_ms))
 
 
+def kafka_position(db: apsw.Connection, stream_id: int) -> int | None:
+    """None without Kafka."""
+    found = db.execute(_SQL["kafka_position"], (stream_id,)).fetchone()
+    return int(found[0]) if found else None
+
+
 def open_subscription(
-    db: apsw.Connection, lease: Lease, callback: str, stream: Stream, *, earliest: bool, at_ms: int
+    db: apsw.Connection,
+    lease: Lease,
+    callback: str,
+    stream: Stream,
+    *,
+    earliest: bool,
+    at_ms: int,
+    wanted: Wanted | None,
 ) -> int:
     streams.check_lease(db, lease)
     row = streams.find_or_add(db, stream)
     start = row.pruned_to if earliest else row.last_seq
-    (position,) = one(db, _SQL["subscribe"], (row.id, callback_name(callback), start, at_ms))
+    name = callback_name(callback)
+    (position,) = one(db, _SQL["subscribe"], (row.id, name, start, at_ms, *_wanted_columns(wanted)))
     return int(position)
 
 
@@ -63,17 +81,41 @@ def unpublished(db: apsw.Connection, stream: Stream) -> int:
 def retire_subscriptions(
     db: apsw.Connection, active: Collection[tuple[str, Stream]], at_ms: int, retention_ms: int
 ) -> list[tuple[str, Stream]]:
-    """Mark those of callbacks that are no longer configured; drop those that were marked longer than the retention."""
+    """Mark those of callbacks that are no longer configured; drop those that were marked longer than the retention,
+    with all that they had stored. The dropped are told."""
     dropped = []
     rows: list[Row] = db.execute(_SQL["callbacks"]).fetchall()
     for id_, callback, source, kind, retired_at_ms in rows:
-        subscription = (callback, Stream(source, kind))
-        if subscription in active:
+        name = (callback, Stream(source, kind))
+        if name in active:
             if retired_at_ms is not None:
                 db.execute(_SQL["set_retired"], (id_, None))
         elif retired_at_ms is None:
             db.execute(_SQL["set_retired"], (id_, at_ms))
-        elif retired_at_ms <= at_ms - retention_ms:
-            db.execute(_SQL["drop"], (id_,))
-            dropped.append(subscription)
+        elif retired_at_ms <= at_ms - retention_ms and _drop(db, *name, at_ms):
+            dropped.append(name)
     return dropped
+
+
+def _drop(db: apsw.Connection, callback: str, stream: Stream, at_ms: int) -> bool:
+    """A bounded part of what it had stored is let go; when nothing is left, the subscription goes."""
+    owner = deliveries.subscription(db, callback, stream)
+    rows: list[Row] = db.execute(_SQL["any_deliveries"], (owner.id, MAX_DROPPED)).fetchall()
+    stored = deliveries.find(db, owner, [id_ for (id_,) in rows])
+    deliveries.end(db, owner, list(stored.values()), at_ms)
+    db.execute(_SQL["drop_attempts"], (owner.id, MAX_DROPPED))
+    if len(rows) == MAX_DROPPED or db.changes() == MAX_DROPPED:
+        return False
+    db.execute(_SQL["drop"], (owner.id,))
+    return True
+
+
+def _wanted_columns(wanted: Wanted | None) -> tuple[str | None, str | None]:
+    """JSON arrays; None: all."""
+    if wanted is None:
+        return None, None
+    groups = wanted.status_groups
+    return (
+        orjson.dumps(sorted(wanted.types)).decode(),
+        None if groups is None else orjson.dumps(sorted(groups)).decode(),
+    )

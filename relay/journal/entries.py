@@ -2,13 +2,14 @@
 
 from array import array
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 import apsw
 import orjson
 
 from relay.domain.report import Entry, Stream
-from relay.journal import streams
+from relay.journal import streams, tallies
 from relay.journal.codes import ENTRY_TYPES, ORIGINS
 from relay.journal.sql import load
 from relay.journal.statements import ManyRows, one
@@ -27,6 +28,7 @@ def append(
 ) -> None:
     """Rows (type, message id, revision, status group, previous seq, value), flat, from the stream's next seq on."""
     _APPEND.execute(db, (row.base + row.next_seq, origin, received_at_ms), values)
+    tallies.add(db, row.id, zip(count(row.next_seq), values[::6], values[3::6]))
     set_next_seq(db, row, row.next_seq + len(values) // 6, quarantined)
 
 
@@ -39,7 +41,7 @@ def read_stream(db: apsw.Connection, stream: Stream, after_seq: int, limit: int,
     row = streams.find(db, stream)
     if row is None:
         return []
-    wanted = (row.base + max(after_seq, 0), row.base + row.next_seq, min(limit, MAX_READ))
+    wanted = (row.base + max(after_seq, row.emptied_to), row.base + row.next_seq, min(limit, MAX_READ))
     heads = _within(orjson.loads(one(db, _SQL["heads_after"], wanted)[0]), max_bytes)
     if not heads:
         return []
@@ -47,24 +49,29 @@ def read_stream(db: apsw.Connection, stream: Stream, after_seq: int, limit: int,
     return _join(heads, bodies)
 
 
-def read_ids(db: apsw.Connection, entry_ids: Sequence[int]) -> dict[int, Entry]:
-    """The entries with these row ids, by row id; what is gone is left out."""
+def heads_of(db: apsw.Connection, entry_ids: Sequence[int]) -> dict[int, list[Any]]:
+    """All but the values of these entries, by row id; what is gone is left out. `head[8]` is the value's size."""
     if not entry_ids:
         return {}
-    ids = apsw.carray(array("q", entry_ids))
-    heads = orjson.loads(one(db, _SQL["heads_of"], (ids,))[0])
+    heads = orjson.loads(one(db, _SQL["heads_of"], (apsw.carray(array("q", entry_ids)),))[0])
+    return {head[0]: head for head in heads}
+
+
+def join(db: apsw.Connection, heads: list[list[Any]]) -> dict[int, Entry]:
+    """The entries that these heads belong to, by row id."""
     if not heads:
         return {}
-    (bodies,) = one(db, _SQL["values_of"], (ids,))
-    return {head[0]: entry for head, entry in zip(heads, _join(heads, bodies), strict=True)}
+    ids = [head[0] for head in heads]
+    (bodies,) = one(db, _SQL["values_of"], (apsw.carray(array("q", ids)),))
+    return dict(zip(ids, _join(heads, bodies), strict=True))
 
 
 def _within(heads: list[list[Any]], max_bytes: int) -> list[list[Any]]:
     total = 0
-    for count, head in enumerate(heads):
+    for fitting, head in enumerate(heads):
         total += head[8]
-        if total > max_bytes and count:
-            return heads[:count]
+        if total > max_bytes and fitting:
+            return heads[:fitting]
     return heads
 
 

@@ -9,7 +9,7 @@ from relay.domain.dedup import decide
 from relay.domain.envelope import quarantine_value, without_bytes
 from relay.domain.figures import Recorded
 from relay.domain.report import Decoded, EntryType, GapCause, Origin, Rejected, Report, Stream
-from relay.journal import entries, ids, streams
+from relay.journal import entries, ids, streams, tallies
 from relay.journal.codes import ORIGIN_CODES
 from relay.journal.fetches import release_fetch
 from relay.journal.ids import Seen
@@ -142,7 +142,8 @@ def adopt_published(db: apsw.Connection, lease: Lease, stream: Stream, records: 
         rows.append(_adopted_row(row, record, before.last_seq if before else None))
         if record.type != EntryType.QUARANTINE:
             seen[key] = _adopted_seen(before, record)
-    db.executemany(_SQL["adopt"], rows)
+    unknown = [record for record, values in zip(records, rows, strict=True) if _adopt(db, values)]
+    tallies.add(db, row.id, [(record.seq, record.type, record.status_group) for record in unknown])
     ids.keep(db, seen.items(), max(record.received_at_ms for record in records))
     next_seq = max(row.next_seq, max(record.seq for record in records) + 1)
     entries.set_next_seq(db, row, next_seq)
@@ -174,6 +175,12 @@ def _write(db: apsw.Connection, row: StreamRow, claimed: ClaimedFetch, draft: Dr
     ids.keep(db, draft.seen.items(), fetch.received_at_ms)
     for seq, reason, raw in draft.quarantined:
         db.execute(_SQL["quarantine"], (row.base + seq, reason, fetch.received_at_ms, claimed.id, raw))
+
+
+def _adopt(db: apsw.Connection, row: tuple[object, ...]) -> bool:
+    """Whether the entry was not known."""
+    db.execute(_SQL["adopt"], row)
+    return db.changes() > 0
 
 
 def _adopted_row(row: StreamRow, record: AdoptedRecord, previous_seq: int | None) -> tuple[object, ...]:

@@ -19,6 +19,7 @@ class StreamRow(NamedTuple):
     id: int
     next_seq: int
     pruned_to: int
+    emptied_to: int
     first_poll_at_ms: int | None
     last_success_at_ms: int | None
     answered_from_ms: int | None
@@ -56,7 +57,7 @@ def find_or_add(db: apsw.Connection, stream: Stream) -> StreamRow:
     row = find(db, stream)
     if row is None:
         db.execute(_SQL["add"], stream)
-        row = StreamRow(db.last_insert_rowid(), 1, 0, None, None, None, None, None)
+        row = StreamRow(db.last_insert_rowid(), 1, 0, 0, None, None, None, None, None)
     return row
 
 

@@ -11,16 +11,23 @@ UPDATE subscriptions SET retired_at_ms = at_ms WHERE stream_id = ?1 AND name = '
 -- name: raise_next_seq
 UPDATE streams SET next_seq = max(next_seq, ?2 + 1) WHERE id = ?1;
 
--- name: find
-SELECT id, position FROM subscriptions WHERE stream_id = ?1 AND name = ?2;
-
 -- name: subscribe
-INSERT INTO subscriptions (stream_id, name, position, at_ms) VALUES (?1, ?2, ?3, ?4)
-ON CONFLICT (stream_id, name) DO UPDATE SET retired_at_ms = NULL
+INSERT INTO subscriptions (stream_id, name, position, at_ms, wanted_types, wanted_groups)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+ON CONFLICT (stream_id, name) DO UPDATE SET retired_at_ms = NULL, wanted_types = ?5, wanted_groups = ?6
 RETURNING position;
 
--- name: move
-UPDATE subscriptions SET position = max(position, ?2) WHERE id = ?1;
+-- name: kafka_position
+SELECT position FROM subscriptions WHERE stream_id = ?1 AND name = 'kafka' AND retired_at_ms IS NULL;
+
+-- name: any_deliveries
+SELECT id FROM deliveries WHERE subscription_id = ?1 AND state = 0
+UNION ALL SELECT id FROM deliveries WHERE subscription_id = ?1 AND state = 1 LIMIT ?2;
+
+-- name: drop_attempts
+DELETE FROM attempts WHERE (subscription_id, first_seq, started_at_ms) IN (
+    SELECT subscription_id, first_seq, started_at_ms FROM attempts WHERE subscription_id = ?1 LIMIT ?2
+);
 
 -- name: unpublished
 SELECT entries_pending + next_seq - 1 - coalesce(

@@ -17,6 +17,7 @@ CREATE TABLE streams (
     kind TEXT NOT NULL,
     next_seq INTEGER NOT NULL DEFAULT 1,
     pruned_to INTEGER NOT NULL DEFAULT 0,           -- entries up to here are gone, but for those that are held
+    emptied_to INTEGER NOT NULL DEFAULT 0,          -- up to here not even those have a value: the disk was short
     first_poll_at_ms INTEGER,
     last_success_at_ms INTEGER,                     -- when the last good answer had come
     answered_from_ms INTEGER,                       -- when that answer had been asked for: where the next gap begins
@@ -82,6 +83,16 @@ CREATE TABLE entries (
     value BLOB NOT NULL
 ) STRICT;
 
+-- How many entries of which sort: a filtered backlog is counted from these, not from its entries.
+CREATE TABLE tallies (
+    stream_id INTEGER NOT NULL,
+    bucket INTEGER NOT NULL,                        -- seq >> 12
+    type INTEGER NOT NULL,
+    status_group INTEGER NOT NULL,                  -- -1: none
+    count INTEGER NOT NULL,
+    PRIMARY KEY (stream_id, bucket, type, status_group)
+) STRICT, WITHOUT ROWID;
+
 -- The dedup window. key = BLAKE2b-128 of the messageId, personalised by the stream.
 CREATE TABLE ids (
     key BLOB NOT NULL PRIMARY KEY,
@@ -98,6 +109,7 @@ CREATE TABLE quarantine (
     fetch_id INTEGER,
     raw BLOB NOT NULL
 ) STRICT;
+CREATE INDEX quarantine_oldest ON quarantine (received_at_ms);
 
 -- name = 'kafka' or 'callback/{name}', as in the leases.
 CREATE TABLE subscriptions (
@@ -110,6 +122,8 @@ CREATE TABLE subscriptions (
     retired_at_ms INTEGER,                          -- no longer in the configuration
     stored_reports INTEGER NOT NULL DEFAULT 0,      -- members of pending deliveries
     dead_reports INTEGER NOT NULL DEFAULT 0,        -- members of dead letters
+    wanted_types TEXT,                              -- JSON array; NULL: all
+    wanted_groups TEXT,                             -- the same
     UNIQUE (stream_id, name)
 ) STRICT;
 

@@ -1,0 +1,104 @@
+"""What the journal tells people: dead letters, quarantine, gaps, and the life of one report."""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+from relay.domain.report import Entry, GapCause, Stream
+
+
+class DeadLetter(NamedTuple):
+    """A delivery given up. `message_ids` are its members in order; `has_body` is False if a full disk took them."""
+
+    id: int
+    callback: str
+    stream: Stream
+    message_ids: tuple[str, ...]
+    attempts: int
+    created_at_ms: int
+    dead_at_ms: int
+    reason: str
+    has_body: bool
+
+
+class Quarantined(NamedTuple):
+    """Bytes that could not be made into a report; `id` is what `quarantined_bytes` takes."""
+
+    id: int
+    stream: Stream
+    seq: int
+    reason: str
+    received_at_ms: int
+    fetch_id: int | None
+    size_bytes: int
+
+
+class GapState(IntEnum):
+    OPEN = 0
+    CLOSED = 1
+    """Compared with the logs as a whole."""
+    INCOMPLETE = 2
+    """Compared in part."""
+    EXPIRED = 3
+    """Past what the logs hold."""
+
+
+class Gap(NamedTuple):
+    """A span of time in which `count` reads may have been lost."""
+
+    id: int
+    stream: Stream
+    cause: GapCause
+    state: GapState
+    count: int
+    since_ms: int
+    """When the last good answer before it was asked for, or the first poll."""
+    until_ms: int
+    drained_at_ms: int | None
+    """When the queue was last known to be empty: what was lost may be as old as that."""
+    opened_at_ms: int
+    ended_at_ms: int | None
+    recovered: int
+    compared_from_ms: int | None
+    compared_until_ms: int | None
+
+
+class AttemptLine(NamedTuple):
+    """One HTTP try, as history keeps it."""
+
+    callback: str
+    started_at_ms: int
+    duration_seconds: float
+    status: int | None
+    result: str
+    """``delivered``, ``retry`` or ``dead``"""
+    error: str
+    answer: bytes
+
+
+class DeliveryLine(NamedTuple):
+    """Where a report stands at one callback, as long as it is stored there."""
+
+    callback: str
+    delivery_id: int
+    state: str
+    """``pending`` or ``dead``"""
+    attempts: int
+    next_attempt_at_ms: int
+    reason: str
+
+
+class Passage(NamedTuple):
+    """How far a subscription has come: `kafka`, or the name of a callback."""
+
+    subscription: str
+    position: int
+
+
+class ReportLife(NamedTuple):
+    """All that the journal knows of one entry of a messageId."""
+
+    stream: Stream
+    entry: Entry
+    passages: tuple[Passage, ...]
+    deliveries: tuple[DeliveryLine, ...]
+    attempts: tuple[AttemptLine, ...]

@@ -1,0 +1,60 @@
+-- name: dead_letters
+SELECT deliveries.id, substr(name, 10), source, kind, attempts, created_at_ms, dead_at_ms, dead_reason, stream_id,
+    first_seq, seqs
+FROM deliveries
+CROSS JOIN subscriptions ON subscriptions.id = subscription_id
+CROSS JOIN streams ON streams.id = stream_id
+WHERE state = 1 AND deliveries.id > ?2 AND (?1 IS NULL OR name = ?1)
+ORDER BY deliveries.id LIMIT ?3;
+
+-- name: dead_letters_of
+SELECT deliveries.id, substr(name, 10), source, kind, attempts, created_at_ms, dead_at_ms, dead_reason, stream_id,
+    first_seq, seqs
+FROM subscriptions
+CROSS JOIN streams ON streams.id = stream_id
+CROSS JOIN deliveries INDEXED BY deliveries_dead ON subscription_id = subscriptions.id
+WHERE state = 1 AND deliveries.id > ?2 AND name = ?1
+ORDER BY deliveries.id LIMIT ?3;
+
+-- name: members
+SELECT message_id, length(value) > 0 FROM carray(?1) AS wanted CROSS JOIN entries ON id = wanted.value;
+
+-- name: quarantine
+SELECT entry_id, source, kind, reason, received_at_ms, fetch_id, length(raw)
+FROM quarantine CROSS JOIN streams ON streams.id = entry_id >> 44
+WHERE entry_id > ?3 AND (?1 IS NULL OR (source = ?1 AND kind = ?2))
+ORDER BY entry_id LIMIT ?4;
+
+-- name: quarantined_bytes
+SELECT raw FROM quarantine WHERE entry_id = ?1;
+
+-- name: gaps
+SELECT gaps.id, source, kind, cause, state, count, since_ms, until_ms, gaps.drained_at_ms, opened_at_ms, ended_at_ms,
+    recovered, compared_from_ms, compared_until_ms
+FROM gaps CROSS JOIN streams ON streams.id = stream_id
+WHERE gaps.id > ?4 AND (?1 IS NULL OR (source = ?1 AND kind = ?2)) AND (state = 0 OR NOT ?3)
+ORDER BY gaps.id LIMIT ?5;
+
+-- name: chain
+WITH RECURSIVE chain (seq) AS (
+    SELECT last_seq FROM ids WHERE key = ?1
+    UNION ALL
+    SELECT previous_seq FROM chain CROSS JOIN entries ON id = (?2 | seq) WHERE previous_seq IS NOT NULL
+)
+SELECT ?2 | seq FROM chain ORDER BY seq;
+
+-- name: subscriptions
+SELECT id, name, position FROM subscriptions WHERE stream_id = ?1 ORDER BY name;
+
+-- name: deliveries_of
+SELECT substr(name, 10), deliveries.id, state, attempts, next_attempt_at_ms, coalesce(dead_reason, '')
+FROM members
+CROSS JOIN deliveries ON deliveries.id = delivery_id
+CROSS JOIN subscriptions ON subscriptions.id = subscription_id
+WHERE entry_id = ?1;
+
+-- name: attempts_near
+SELECT started_at_ms, duration_us, status, result, error, answer, first_seq, last_seq, seqs FROM (
+    SELECT * FROM attempts WHERE subscription_id = ?1 AND first_seq <= ?2 ORDER BY first_seq DESC LIMIT ?3
+)
+WHERE last_seq >= ?2 ORDER BY started_at_ms;
