@@ -17,6 +17,9 @@ from relay.observe.redact import Redactor, use
 CHATTY = ("aiokafka", "aiohttp", "asyncio")
 """Libraries of which only warnings matter, unless debugging; what they say is often several lines a second."""
 
+FIRST_KEYS = ("timestamp", "level", "event")
+"""What people look for first stands first."""
+
 _UNSEEN = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 """What JSON need not escape and a terminal or an editor takes for a new line, a command or another direction."""
 
@@ -88,6 +91,7 @@ class _Line:
 
 
 def _one_json_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    event = {key: event[key] for key in FIRST_KEYS if key in event} | event
     try:
         return _UNSEEN.sub(_as_escape, orjson.dumps(event, default=str).decode())
     except (TypeError, ValueError):  # a lone surrogate, an integer beyond 64 bits

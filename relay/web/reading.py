@@ -52,6 +52,9 @@ class FiguresReader:
         except (JournalError, JournalFatal, OSError) as error:
             log.warning("journal cannot be asked", error=str(error))
             return Reading(None, f"the journal cannot be read: {error}")
+        except Exception:  # a bug there must not take the metrics with it
+            log.exception("journal cannot be asked")
+            return Reading(None, "the journal cannot be read: an unexpected error, see the log")
         if not figures.writable:
             return Reading(figures, "the journal cannot be written")
         return Reading(figures)

@@ -39,6 +39,7 @@ def test_an_event_is_one_json_line(stream: io.StringIO) -> None:
     start(stream)
     structlog.get_logger("relay.x").info("poll finished", stream="acme/sms", entries=3, seconds=0.5)
     (event,) = lines(stream)
+    assert list(event)[:3] == ["timestamp", "level", "event"]
     assert event.pop("timestamp").endswith("Z")
     assert event == {
         "event": "poll finished",

@@ -61,6 +61,16 @@ async def test_not_ready_while_the_journal_cannot_be_read(client: Client, journa
     assert (await response.json())["degraded"] == {"journal": "the journal cannot be read: locked"}
 
 
+async def test_an_unexpected_error_of_the_journal_leaves_metrics(client: Client, journal: Any) -> None:
+    journal.error = RuntimeError("canary")
+    assert (await client.get("/metrics")).status == 200
+    response = await client.get("/readyz")
+    assert response.status == 503
+    assert (await response.json())["degraded"] == {
+        "journal": "the journal cannot be read: an unexpected error, see the log"
+    }
+
+
 async def test_not_ready_while_the_journal_does_not_answer(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     journal.wait = asyncio.Event().wait
     reader = reading.FiguresReader(journal, lambda: 1_700_000_010_000, deadline_seconds=0.01)
