@@ -11,7 +11,7 @@ import orjson
 from relay.domain.identity import Unusable
 from relay.domain.normalise import MOST_LEVELS, Normaliser, normaliser
 from relay.domain.report import Decoded, Rejected, Report
-from relay.domain.salvage import Salvage
+from relay.domain.salvage import MOST_REJECTED, Salvage
 from relay.domain.scan import elements, key_at, skip_blank, value_span
 from relay.domain.source_text import Malformed, read_object
 from relay.domain.values import Inexact
@@ -51,14 +51,15 @@ def _parsed_whole(body: bytes, made: Normaliser) -> Decoded | None:
         return None
     report = made.report
     entries: list[Report | Rejected] = []
-    again: list[int] = []
     for entry in results:
         try:
-            entries.append(report(entry))
-        except (Inexact, Unusable, TypeError):  # the last: it is no object
-            again.append(len(entries))
+            entries.append(report(entry) if type(entry) is dict else _NOT_AN_OBJECT)
+        except (Inexact, Unusable):
             entries.append(_READ_AGAIN)
-    return _with_read_again(body, made, entries, again) if again else Decoded(entries, complete=True)
+    again = [place for place, entry in enumerate(entries) if type(entry) is Rejected]
+    if again:
+        return _with_read_again(body, made, entries, again) if len(again) <= MOST_REJECTED else None
+    return Decoded(entries, complete=True)
 
 
 def _with_read_again(
@@ -114,4 +115,5 @@ def _from_source(raw: bytes, made: Normaliser) -> Report | Rejected:
         return Rejected("it cannot be read exactly", raw)
 
 
-_READ_AGAIN = Rejected("", b"")
+_READ_AGAIN = Rejected("it was not read exactly", b"")
+_NOT_AN_OBJECT = Rejected("not an object", b"")

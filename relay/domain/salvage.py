@@ -75,7 +75,9 @@ class Salvage:
             position = yield from self._members(position + 1)
             if position >= 0:
                 position = skip_between(self._body, position)
-                position = skip_blank(self._body, position + 1) if self._at(position) == b"}" else position
+                if self._at(position) != b"}":
+                    break
+                position = skip_blank(self._body, position + 1)
         return position
 
     def _members(self, position: int) -> Pieces:
@@ -130,6 +132,7 @@ class Salvage:
         span = self._span(position)
         piece = self._read(span) if span else Piece(b"", None, "it does not end")
         if span and piece.entry is not None:
+            self._rejected += "messageId" not in piece.entry
             yield piece
             return span.end
         following = self._next_report(position, span.end if span else len(self._body))

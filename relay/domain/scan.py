@@ -8,12 +8,18 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-_TO_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|' + _STRING + rb")*+([{}\[\]])", re.DOTALL)
+_PLAIN = rb'[^"{}\[\]]++|' + _STRING
+_FLAT = rb"[{\[](?:" + _PLAIN + rb")*+[}\]]"
+_WHOLE_FLAT = re.compile(_FLAT, re.DOTALL)
+_TO_BRACKETS = re.compile(rb"(?:" + _PLAIN + rb"|(" + _FLAT + rb"))*+([{\[]++|[}\]]++)", re.DOTALL)
+"""Up to and with the next run of brackets; what is closed again without nesting is passed over (and captured)."""
 _TO_SEPARATOR = re.compile(rb'(?:[^"{}\[\],]++|' + _STRING + rb")*+(?=[{}\[\],])", re.DOTALL)
 _MEMBER_START = re.compile(rb"[\s,]*+(" + _STRING + rb")\s*+:\s*+", re.DOTALL)
 _BLANK = re.compile(rb"(?:\xef\xbb\xbf)?\s*+")
 _BETWEEN = re.compile(rb"[\s,]*+")
 _OPENING = b"{["
+MOST_RUNS = 100_000
+"""A value with more runs of brackets is taken for one that does not end."""
 
 
 class Span(NamedTuple):
@@ -37,17 +43,23 @@ def value_span(body: bytes, start: int) -> Span | None:
     if body[start : start + 1] not in {b"{", b"["}:
         scalar = _TO_SEPARATOR.match(body, start)
         return Span(start, start + len(scalar[0].rstrip()), 0) if scalar else None
-    depth = levels = 0
+    if flat := _WHOLE_FLAT.match(body, start):
+        return Span(start, flat.end(), 1)
+    depth = levels = runs = 0
     position = start
-    while bracket := _TO_BRACKET.match(body, position):
-        position = bracket.end()
-        if body[position - 1] in _OPENING:
-            depth += 1
+    while runs < MOST_RUNS and (brackets := _TO_BRACKETS.match(body, position)):
+        if brackets.start(1) >= 0:
+            levels = max(levels, depth + 1)
+        run, position = brackets.span(2)
+        count = position - run
+        if body[run] in _OPENING:
+            depth += count
             levels = max(levels, depth)
+        elif count >= depth:
+            return Span(start, run + depth, levels)
         else:
-            depth -= 1
-            if depth == 0:
-                return Span(start, position, levels)
+            depth -= count
+        runs += 1
     return None
 
 
