@@ -148,14 +148,11 @@ class KafkaSink:
         counts = {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in self._topics}
         self._check_topics(counts)
         deliveries: list[asyncio.Future[object]] = []
-        try:
-            for topic, partition, batch in fill_batches(records, counts, producer.create_batch):
-                deliveries.append(await producer.send_batch(batch, topic, partition=partition))
-            await self._confirmed(producer, deliveries)
-        finally:
-            for delivery in deliveries:
-                if not delivery.cancel() and not delivery.cancelled():
-                    delivery.exception()  # seen: asyncio would log it as never retrieved
+        for topic, partition, batch in fill_batches(records, counts, producer.create_batch):
+            delivery = await producer.send_batch(batch, topic, partition=partition)
+            delivery.add_done_callback(_seen)
+            deliveries.append(delivery)
+        await self._confirmed(producer, deliveries)
 
     async def _confirmed(self, producer: StreamProducer, deliveries: Sequence["asyncio.Future[object]"]) -> None:
         waiting: Iterable[asyncio.Future[object]] = deliveries
@@ -231,3 +228,9 @@ class KafkaSink:
             raise
         except Exception as error:
             raise translate(error, doing) from error
+
+
+def _seen(delivery: "asyncio.Future[object]") -> None:
+    """After the first failure nobody awaits the others; asyncio would log each as never retrieved."""
+    if not delivery.cancelled():
+        delivery.exception()

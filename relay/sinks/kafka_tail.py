@@ -6,10 +6,11 @@ at the start: where another transaction is still open before it, its end is wait
 behind it.
 """
 
+import asyncio
 import heapq
 import time
-from collections.abc import AsyncIterator, Iterable
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any, NamedTuple
 
 from aiokafka import errors
 from aiokafka.consumer.fetcher import READ_COMMITTED, READ_UNCOMMITTED, PartitionRecords
@@ -17,6 +18,7 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import ConsumerRecord, TopicPartition
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from relay.ports import Record, SinkUnavailable
 from relay.sinks.kafka_client import StreamClient
@@ -28,6 +30,7 @@ TAIL_RECORDS = 20_000
 silent for long while others wrote, and there the journal's own copy of the cursor is right."""
 FETCH_BYTES = 4 << 20
 FETCH_WAIT_MS = 250
+LOOK_SECONDS = 0.25
 _EARLIEST, _LATEST = -2, -1
 
 
@@ -105,10 +108,7 @@ class StreamTail:
                 position = fetched.next_fetch_offset
                 give_up_at = time.monotonic() + self._stall_seconds
             elif time.monotonic() > give_up_at:
-                raise SinkUnavailable(
-                    f"{place.topic}/{place.partition} is not readable as committed beyond offset {position} for "
-                    f"{self._stall_seconds:.0f} s: is another transaction open in it?"
-                )
+                raise SinkUnavailable(f"{place.topic}/{place.partition} cannot be read beyond offset {position}")
 
     def _own(self, consumed: ConsumerRecord) -> Record | None:
         headers = dict(consumed.headers)
@@ -130,25 +130,58 @@ class StreamTail:
             for topic in self._topics
             for partition in sorted(self._client.cluster.partitions_for_topic(topic) or ())
         ]
-        return {place: Bounds(await self._offset(place, _EARLIEST), await self._offset(place, _LATEST))
-                for place in places}  # fmt: skip
+        return {place: Bounds(await self._offset(place, _EARLIEST), await self._end(place)) for place in places}
 
-    async def _offset(self, place: TopicPartition, which: int) -> int:
-        request = OffsetRequest(-1, READ_UNCOMMITTED, [(place.topic, [(place.partition, which)])])
-        answer = await self._client.send(self._leader(place), request)
-        ((_, ((_, error_code, _, offset),)),) = answer.topics
-        _raise_for(error_code, place)
+    async def _end(self, place: TopicPartition) -> int:
+        """The high watermark, once everything before it is readable as committed."""
+        end = await self._offset(place, _LATEST)
+        give_up_at = time.monotonic() + self._stall_seconds
+        while await self._offset(place, _LATEST, isolation=READ_COMMITTED) < end:
+            if time.monotonic() > give_up_at:
+                raise SinkUnavailable(
+                    f"a transaction has been open in {place.topic}/{place.partition} for {self._stall_seconds:.0f} s, "
+                    f"and what lies behind it cannot be read"
+                )
+            await asyncio.sleep(LOOK_SECONDS)
+        return end
+
+    async def _offset(self, place: TopicPartition, which: int, *, isolation: int = READ_UNCOMMITTED) -> int:
+        request = OffsetRequest(-1, isolation, [(place.topic, [(place.partition, which)])])
+        _, (_, offset) = await self._ask(place, request)
         return int(offset)
 
     async def _fetch(self, place: TopicPartition, position: int) -> PartitionRecords:
         topics = [(place.topic, [(place.partition, position, FETCH_BYTES)])]
         request = FetchRequest(FETCH_WAIT_MS, 1, FETCH_BYTES, READ_COMMITTED, topics)
-        answer = await self._client.send(self._leader(place), request)
-        ((_, ((_, error_code, _, *part),)),) = answer.topics
-        _raise_for(error_code, place)
+        version, (_, *part) = await self._ask(place, request)
         # (last stable offset, [log start,] aborted transactions, [preferred replica,] records)
-        aborted = part[2] if answer.API_VERSION >= 11 else part[-2]
+        aborted = part[2] if version >= 11 else part[-2]
         return PartitionRecords(place, MemoryRecords(part[-1]), aborted, position, None, None, True, READ_COMMITTED)
+
+    async def _ask(self, place: TopicPartition, request: Any) -> tuple[int, Sequence[Any]]:
+        """Version and fields (after the error code) of the leader's answer about one partition; again while leaders
+        move, or are not known yet in a topic that is new."""
+        again = AsyncRetrying(
+            retry=retry_if_exception(lambda error: getattr(error, "retriable", False)),
+            wait=wait_exponential(multiplier=0.05, max=1.0),
+            stop=stop_after_delay(self._stall_seconds),
+            reraise=True,
+        )
+        async for attempt in again:
+            with attempt:
+                answer = await self._client.send(self._leader(place), request)
+                ((_, ((_, error_code, *fields),)),) = answer.topics
+                self._raise_for(error_code, place)
+                return answer.API_VERSION, fields
+        raise AssertionError("tenacity answers or raises")
+
+    def _raise_for(self, error_code: int, place: TopicPartition) -> None:
+        error = errors.for_code(error_code)
+        if error is errors.NoError:
+            return
+        if error.invalid_metadata:
+            self._client.force_metadata_update()
+        raise error(f"{place.topic}/{place.partition}")
 
     def _leader(self, place: TopicPartition) -> int:
         leader = self._client.cluster.leader_for_partition(place)
@@ -173,9 +206,3 @@ async def _merged(readers: Iterable[AsyncIterator[Record]]) -> AsyncIterator[Rec
             heapq.heappop(heads)
         else:
             heapq.heapreplace(heads, (following.seq, number, following, reader))
-
-
-def _raise_for(error_code: int, place: TopicPartition) -> None:
-    error = errors.for_code(error_code)
-    if error is not errors.NoError:
-        raise error(f"{place.topic}/{place.partition}")

@@ -1,7 +1,8 @@
 """Apache Kafka for tests: real brokers in KRaft mode on free ports, which can be killed, frozen and started again.
 
 Every broker listens on PLAINTEXT, TLS, MTLS (client certificate required), SASL (PLAIN, SCRAM, OAUTHBEARER without
-encryption) and SASL_TLS. Users: alice (password `alice-secret`), limited (`limited-secret`); unsecured JWTs.
+encryption), SASL_TLS, and PROXIED: that one tells clients to come to the port PROXY, where a test's proxy may stand.
+Users: alice (password `alice-secret`), limited (`limited-secret`); tokens are unsecured JWTs.
 """
 
 import base64
@@ -25,7 +26,15 @@ from tests.kafka.distribution import kafka_jars
 HOST = "127.0.0.1"
 START_SECONDS = 60
 STOP_SECONDS = 30
-LISTENERS = {"PLAINTEXT": "PLAINTEXT", "TLS": "SSL", "MTLS": "SSL", "SASL": "SASL_PLAINTEXT", "SASL_TLS": "SASL_SSL"}
+LISTENERS = {
+    "PLAINTEXT": "PLAINTEXT",
+    "TLS": "SSL",
+    "MTLS": "SSL",
+    "SASL": "SASL_PLAINTEXT",
+    "SASL_TLS": "SASL_SSL",
+    "PROXIED": "PLAINTEXT",
+}
+OTHER_PORTS = ("PROXY", "CONTROLLER")
 USERS = {"alice": "alice-secret", "limited": "limited-secret"}
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
 TEST_JVM = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
@@ -167,7 +176,7 @@ class Cluster:
     ) -> None:
         self.cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode().replace("-", "A")
         self.certificates = make_certificates(directory / "tls")
-        ports = [dict(zip((*LISTENERS, "CONTROLLER"), free_ports(len(LISTENERS) + 1), strict=True))
+        ports = [dict(zip((*LISTENERS, *OTHER_PORTS), free_ports(len(LISTENERS) + len(OTHER_PORTS)), strict=True))
                  for _ in range(brokers)]  # fmt: skip
         voters = ",".join(f"{number}@{HOST}:{own['CONTROLLER']}" for number, own in enumerate(ports, 1))
         replicas = {
@@ -289,7 +298,7 @@ def _properties(
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "PLAINTEXT",
         "listeners": ",".join([*addresses, f"CONTROLLER://{HOST}:{ports['CONTROLLER']}"]),
-        "advertised.listeners": ",".join(addresses),
+        "advertised.listeners": ",".join([*addresses[:-1], f"PROXIED://{HOST}:{ports['PROXY']}"]),
         "listener.security.protocol.map": ",".join(
             ["CONTROLLER:PLAINTEXT", *(f"{name}:{protocol}" for name, protocol in LISTENERS.items())]
         ),
