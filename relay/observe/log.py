@@ -91,7 +91,7 @@ class _Line:
 
 
 def _one_json_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
-    event = {key: event[key] for key in FIRST_KEYS if key in event} | event
+    event = {**{key: event[key] for key in FIRST_KEYS if key in event}, **event}
     try:
         return _UNSEEN.sub(_as_escape, orjson.dumps(event, default=str).decode())
     except (TypeError, ValueError):  # a lone surrogate, an integer beyond 64 bits
