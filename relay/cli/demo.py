@@ -13,11 +13,11 @@ MISSING = "relay demo needs confluent-kafka, for an embedded Kafka: pip install 
 def run_demo(*, seconds: float, rate: float, bootstrap_servers: str | None) -> int:
     """Run the demo to its verdict; the exit code says whether it passed."""
     try:
-        from relay.demo.scene import DemoOptions, run  # noqa: PLC0415 - what it needs may not be installed
-    except ModuleNotFoundError as error:
-        if error.name != "confluent_kafka":
-            raise
+        import confluent_kafka  # noqa: F401, PLC0415 - only asked whether it is installed
+    except ImportError:
         return complain(MISSING)
+    from relay.demo.scene import DemoOptions, run  # noqa: PLC0415 - it needs confluent_kafka
+
     configure_logging(level="warning", style="console")
     options = DemoOptions(seconds=seconds, rate=rate, bootstrap_servers=bootstrap_servers)
     try:
