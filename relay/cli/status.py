@@ -3,9 +3,12 @@
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -18,6 +21,15 @@ from relay.web.token import token_file as token_file_of
 DEFAULT_URL = "http://127.0.0.1:8080"
 TIMEOUT_SECONDS = 10.0
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - what is listened on, not where to go
+STREAM_COLUMNS = {
+    "last_successful_poll_at": "polled ago",
+    "fetches_pending": "to unpack",
+    "unpublished": "unpublished",
+    "oldest_unpublished_at": "oldest",
+    "gaps_open": "gaps",
+    "quarantine_entries": "quarantine",
+}
+CALLBACK_COLUMNS = {"backlog": "waiting", "oldest_backlog_at": "oldest", "dead_letters": "dead letters"}
 NO_TOKEN = "no token: set RELAY_TOKEN, or give --token-file, or --config to find it"  # noqa: S105 - a message
 
 
@@ -96,15 +108,33 @@ def _print(status: dict[str, Any]) -> None:
         console.print(f"  [red]{escape(name)}[/red]: {escape(reason)}")
     if status["journal"]:
         console.print(f"journal {status['journal']['size_bytes']:,} bytes, {status['journal']['free_bytes']:,} free")
-    console.print(_table("streams", status["streams"], ("source", "kind")))
+    console.print(
+        _table("stream", STREAM_COLUMNS, [(f"{row['source']}/{row['kind']}", row) for row in status["streams"]])
+    )
     if status["callbacks"]:
-        console.print(_table("callbacks", status["callbacks"], ("name",)))
+        console.print(_table("callback", CALLBACK_COLUMNS, [(row["name"], row) for row in status["callbacks"]]))
 
 
-def _table(title: str, rows: list[dict[str, Any]], names: tuple[str, ...]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for column in rows[0] if rows else names:
-        table.add_column(column.replace("_", " "), justify="left" if column in names else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*("" if value is None else escape(str(value)) for value in row.values()))
+def _table(what: str, columns: Mapping[str, str], rows: Sequence[tuple[str, dict[str, Any]]]) -> Table:
+    table = Table(box=box.SIMPLE)
+    table.add_column(what)
+    for title in columns.values():
+        table.add_column(title, justify="right")
+    for name, row in rows:
+        table.add_row(escape(name), *(_cell(key, row.get(key)) for key in columns))
     return table
+
+
+def _cell(key: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    return age(value, datetime.now(UTC)) if key.endswith("_at") else f"{value:,}"
+
+
+def age(at: str, now: datetime) -> str:
+    """How long ago an RFC 3339 time was: `5 s`, `3 min`, `2 h`, `4 d`."""
+    seconds = max(0.0, (now - datetime.fromisoformat(at)).total_seconds())
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -3,12 +3,15 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from click.testing import Result
+
+from relay.cli.status import age
 
 Command = Callable[..., Result]
 
@@ -56,9 +59,31 @@ def test_status_as_json(relay_command: Command, url: str) -> None:
 def test_status_as_text(relay_command: Command, url: str) -> None:
     result = relay_command("status", "--url", url + "/", RELAY_TOKEN="canary-token")
     assert result.exit_code == 0
-    for text in ("relay-0: degraded", "publish acme/sms: topic [missing]", "12345", "billing", "8,192 bytes"):
+    for text in (
+        "relay-0: degraded",
+        "publish acme/sms: topic [missing]",
+        "acme/sms",
+        "12,345",
+        "billing",
+        "8,192 bytes",
+    ):
         assert text in result.stdout
     assert "canary" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"),
+    [
+        ("2026-01-10T11:59:55.400Z", "5 s"),
+        ("2026-01-10T11:58:01.000Z", "119 s"),
+        ("2026-01-10T11:57:00.000Z", "3 min"),
+        ("2026-01-10T10:00:00.000Z", "2 h"),
+        ("2026-01-06T12:00:00.000Z", "4 d"),
+        ("2026-01-10T12:00:09.000Z", "0 s"),
+    ],
+)
+def test_ages_are_legible(at: str, expected: str) -> None:
+    assert age(at, datetime(2026, 1, 10, 12, 0, 0, tzinfo=UTC)) == expected
 
 
 def test_an_unavailable_relay_is_a_failure(relay_command: Command, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
