@@ -8,6 +8,14 @@ from typing import ClassVar
 from confluent_kafka import Consumer, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+KINDS = ("sms", "voice")
+TOPICS = (
+    *(f"infobip.{kind}.{what}" for kind in KINDS for what in ("reports", "revisions")),
+    "infobip.quarantine",
+    "relay.cursors",
+)
+"""Those of a configuration that names none."""
+
 QUIET = {"log_level": 0}
 READ_SECONDS = 30.0
 POLL_SECONDS = 0.5
@@ -26,6 +34,8 @@ class EmbeddedKafka:
 
     def __init__(self) -> None:
         self._cluster = AdminClient({"test.mock.num.brokers": 1, **QUIET})
+        for topic in TOPICS:  # asking for a topic makes it; there is no request to create one
+            self._cluster.list_topics(topic, timeout=10)
         brokers = self._cluster.list_topics(timeout=10).brokers.values()
         self.bootstrap_servers = ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
 

@@ -16,13 +16,12 @@ from rich.console import Console
 from relay.app import Relay
 from relay.config import Config, load
 from relay.demo.display import Display, read_figures
-from relay.demo.kafka import EmbeddedKafka, broker_count, count_message_ids
+from relay.demo.kafka import KINDS, EmbeddedKafka, broker_count, count_message_ids
 from relay.demo.receiver import Receiver
 from relay.demo.verdict import Verdict, judge, read_ledger
 from relay.simulator.options import SimulatorOptions, TrafficOptions
 from relay.simulator.server import Simulator
 
-KINDS = ("sms", "voice")
 VOICE_SHARE = 0.25
 DUPLICATE_RATE = 0.03
 REVISION_RATE = 0.03
@@ -41,8 +40,7 @@ journal:
 kafka:
   bootstrap_servers: {bootstrap_servers}
   id_prefix: relay-demo
-  delivery: {delivery}
-  create_topics: {{partitions: 4, replication_factor: {replication_factor}}}
+  {topics_and_delivery}
 callbacks:
   - name: receiver
     url: {callback_url}
@@ -103,9 +101,13 @@ async def _configure(
     options: DemoOptions, directory: Path, source: str, base_url: str, callback_url: str, secret: str
 ) -> Config:
     """The configuration goes the way that a user's does: a file, loaded and checked."""
-    embedded = options.bootstrap_servers is None
-    servers = options.bootstrap_servers or EmbeddedKafka.started().bootstrap_servers
-    brokers = 1 if embedded else await asyncio.to_thread(broker_count, servers)
+    if options.bootstrap_servers is None:
+        servers = EmbeddedKafka.started().bootstrap_servers
+        topics_and_delivery = "delivery: idempotent"
+    else:
+        servers = options.bootstrap_servers
+        replication = min(3, await asyncio.to_thread(broker_count, servers))
+        topics_and_delivery = f"create_topics: {{partitions: 6, replication_factor: {replication}}}"
     file = directory / "relay.yaml"
     file.write_text(
         CONFIGURATION.format(
@@ -113,8 +115,7 @@ async def _configure(
             base_url=base_url,
             directory=directory,
             bootstrap_servers=servers,
-            delivery="idempotent" if embedded else "transactional",
-            replication_factor=min(3, brokers),
+            topics_and_delivery=topics_and_delivery,
             callback_url=callback_url,
             secret=secret,
         ),
@@ -129,7 +130,7 @@ def _introduce(console: Console, relay: Relay, simulator: Simulator, options: De
     console.print(f"  status page  {relay.url}/")
     console.print(f"  metrics      {relay.url}/metrics")
     console.print(f"  simulator    {simulator.base_url}/simulator/state")
-    console.print(f"  Kafka        {kafka}", highlight=False)
+    console.print(f"  Kafka        {kafka}", highlight=False, soft_wrap=True)
     console.print(f"  {options.seconds:g} seconds of traffic, then the verdict; Ctrl-C ends it sooner", highlight=False)
 
 
