@@ -4,8 +4,10 @@ A kind that is not SMS or voice has the fields that all reports share; whatever 
 """
 
 import re
+from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 from relay.domain.timestamps import rfc3339, rfc3339_from_epoch_ms
 from relay.domain.values import INTEGER_TEXT, ExactNumber, Unconvertible, number
@@ -77,26 +79,32 @@ def documented_fields(kind: str) -> dict[str, FieldType]:
     return _DOCUMENTED if kind in {"sms", "voice"} else _SHARED
 
 
-def converted(field: FieldType, value: Any, base_url: str) -> Any:
-    """The value as its field's type wants it. Raises `Unconvertible`, or `Inexact` if a float may have lost digits."""
-    match field:
-        case FieldType.TEXT:
-            return _text(value)
-        case FieldType.TIMESTAMP:
-            return _timestamp(value)
-        case FieldType.INTEGER:
-            return _integer(value)
-        case FieldType.NUMBER:
-            return number(value)
-        case FieldType.FLAG:
-            return _flag(value)
-        case FieldType.URL:
-            return absolute_url(value, base_url)
-        case FieldType.GROUP:
-            raise Unconvertible
+class Base(NamedTuple):
+    """A base URL taken apart: ``https:``, ``https://host:port``, and the path that everything is served under."""
+
+    scheme: str
+    origin: str
+    prefix: str
 
 
-def absolute_url(value: Any, base_url: str) -> str:
+def base_of(base_url: str) -> Base | None:
+    """None if it is no absolute URL."""
+    origin = _ORIGIN.match(base_url)
+    if origin is None:
+        return None
+    path = base_url[origin.end() :].partition("?")[0].partition("#")[0]
+    return Base(origin[1], origin[0], path.rstrip("/"))
+
+
+def converter(field: FieldType, base: Base | None) -> Callable[[Any], Any]:
+    """What makes a value what its field is documented to hold. It raises `Unconvertible`, or `Inexact` if a float may
+    have lost digits."""
+    if field is FieldType.URL:
+        return partial(absolute_url, base=base)
+    return _CONVERTERS[field]
+
+
+def absolute_url(value: Any, base: Base | None) -> str:
     """A relative address resolved against the source's own.
 
     The API writes paths as it knows them, without the prefix under which a white label serves it: that prefix is put
@@ -104,17 +112,15 @@ def absolute_url(value: Any, base_url: str) -> str:
     """
     if not isinstance(value, str) or not value or _NOT_IN_URLS.search(value):
         raise Unconvertible
-    if _SCHEME.match(value):
+    if value[0] != "/" and _SCHEME.match(value):
         return value
-    origin = _ORIGIN.match(base_url)
-    if origin is None:
+    if base is None:
         raise Unconvertible
     if value.startswith("//"):
-        return origin[1] + value
-    prefix = base_url[origin.end() :].partition("?")[0].partition("#")[0].rstrip("/")
-    path = value if value.startswith("/") else f"/{value}"
-    served = path == prefix or path.startswith(f"{prefix}/")
-    return origin[0] + (path if served else prefix + path)
+        return base.scheme + value
+    path = value if value[0] == "/" else f"/{value}"
+    served = not base.prefix or path == base.prefix or path.startswith(f"{base.prefix}/")
+    return base.origin + (path if served else base.prefix + path)
 
 
 def _text(value: Any) -> str:
@@ -157,3 +163,12 @@ def _flag(value: Any) -> bool:
     if spelled in {"false", "0"}:
         return False
     raise Unconvertible
+
+
+_CONVERTERS: Final[dict[FieldType, Callable[[Any], Any]]] = {
+    FieldType.TEXT: _text,
+    FieldType.TIMESTAMP: _timestamp,
+    FieldType.INTEGER: _integer,
+    FieldType.NUMBER: number,
+    FieldType.FLAG: _flag,
+}

@@ -8,13 +8,14 @@ Where a value cannot be normalised it moves, as received, to ``unparsed`` under 
 field received under it moves there as well, to ``/unparsed``.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
 
 from relay.domain.codes import outcome_of
-from relay.domain.fields import GROUPS, FieldType, converted, documented_fields
+from relay.domain.fields import GROUPS, FieldType, base_of, converter, documented_fields
 from relay.domain.identity import LONGEST_MESSAGE_ID, usable_message_id
 from relay.domain.report import Report
 from relay.domain.timestamps import rfc3339
@@ -26,16 +27,28 @@ MOST_LEVELS = 64
 _MOST_LAYOUTS = 512
 _MOST_CODES = 4096
 _LONGEST_REMEMBERED = 2048
-_HARMLESS = frozenset({str, int, bool})
+_SETTLED_ELSEWHERE = frozenset({"messageId", "mccmnc"})
+_NOTHING_TO_DO = frozenset(
+    {
+        *((None, type_) for type_ in (str, int, bool)),
+        (FieldType.TEXT, str),
+        (FieldType.TIMESTAMP, str),
+        (FieldType.INTEGER, int),
+    }
+)
 
 Fields = dict[str, Any]
 
 
+Step = Callable[[Fields, str, Fields], None]
+"""Normalises one field of an entry in place; what cannot be normalised goes to the last argument."""
+
+
 class _Plan(NamedTuple):
-    """What a layout needs: `timestamps` hold strings; `steps` are the other fields that may have to change."""
+    """What a layout needs: `timestamps` hold strings; `steps` change the other fields that may have to change."""
 
     timestamps: tuple[str, ...]
-    steps: tuple[tuple[str, FieldType | None], ...]
+    steps: tuple[tuple[str, Step], ...]
 
 
 class _Codes(NamedTuple):
@@ -53,10 +66,10 @@ class _Codes(NamedTuple):
 class Normaliser:
     """Makes the reports of one kind, fetched from one base URL."""
 
-    __slots__ = ("_base_url", "_codes", "_documented", "_plans")
+    __slots__ = ("_base", "_codes", "_documented", "_plans")
 
     def __init__(self, kind: str, base_url: str) -> None:
-        self._base_url = base_url
+        self._base = base_of(base_url)
         self._documented = documented_fields(kind)
         self._plans: dict[tuple[Any, ...], _Plan] = {}
         self._codes: dict[bytes, _Codes] = {}
@@ -75,8 +88,8 @@ class Normaliser:
                 entry[key] = moment
             else:
                 moved[f"/{key}"] = entry.pop(key)
-        for key, field in steps:
-            self._take(entry, key, field, moved)
+        for key, step in steps:
+            step(entry, key, moved)
         fragments, dropped, unparsed, outcome, status_group, final = self._codes_of(entry)
         entry.update(fragments)
         if dropped:
@@ -101,20 +114,31 @@ class Normaliser:
         return codes
 
     def _planned(self, entry: Fields, layout: tuple[Any, ...]) -> _Plan:
-        plan = _plan(entry, self._documented)
+        timestamps = [key for key, value in entry.items() if self._is_timestamp(key, value)]
+        steps = [(key, step) for key, value in entry.items() if (step := self._step(key, value))]
+        if "mccmnc" in entry:  # last, when it is settled whether there is a `mccMnc`
+            steps.append(("mccmnc", _take_mccmnc))
+        plan = _Plan(tuple(timestamps), tuple(steps))
         if len(layout) <= 128 and sum(map(len, entry)) <= _LONGEST_REMEMBERED:
             _make_room(self._plans, _MOST_LAYOUTS)
             self._plans[layout] = plan
         return plan
 
-    def _take(self, entry: Fields, key: str, field: FieldType | None, moved: Fields) -> None:
-        """Normalise one field, or move it to `unparsed`, or leave out its null."""
-        if key == "mccmnc":
-            _take_mccmnc(entry, moved)
-        elif key == "unparsed":
-            _move(entry, key, "", moved)
-        else:
-            _normalise_member(entry, key, field, "", 2, moved, self._base_url)
+    def _is_timestamp(self, key: str, value: Any) -> bool:
+        return type(value) is str and self._documented.get(key) is FieldType.TIMESTAMP
+
+    def _step(self, key: str, value: Any) -> Step | None:
+        """What a field needs, from its key and the type of its value alone."""
+        if key == "unparsed":
+            return _move_whole
+        field = self._documented.get(key)
+        if key in _SETTLED_ELSEWHERE or field is FieldType.GROUP or (field, type(value)) in _NOTHING_TO_DO:
+            return None
+        if value is None:
+            return _drop
+        if isinstance(value, Source):
+            return _move_whole
+        return _clean if field is None else _conversion(converter(field, self._base))
 
 
 @lru_cache(maxsize=64)
@@ -123,36 +147,42 @@ def normaliser(kind: str, base_url: str) -> Normaliser:
     return Normaliser(kind, base_url)
 
 
-def _plan(entry: Fields, documented: dict[str, FieldType]) -> _Plan:
-    timestamps: list[str] = []
-    steps: list[tuple[str, FieldType | None]] = []
-    for key, value in entry.items():
-        field = documented.get(key)
-        if field is FieldType.TIMESTAMP and type(value) is str:
-            timestamps.append(key)
-        elif key == "mccmnc":
-            steps.insert(0, (key, field))
-        elif _may_change(key, field, value):
-            steps.append((key, field))
-    return _Plan(tuple(timestamps), tuple(steps))
+def _conversion(convert: Callable[[Any], Any]) -> Step:
+    def step(entry: Fields, key: str, moved: Fields) -> None:
+        try:
+            entry[key] = convert(entry[key])
+        except Unconvertible:
+            _move(entry, key, "", moved)
+
+    return step
 
 
-def _may_change(key: str, field: FieldType | None, value: Any) -> bool:
-    if key == "messageId" or field is FieldType.GROUP:
-        return False
-    match field:
-        case None:
-            return key == "unparsed" or type(value) not in _HARMLESS
-        case FieldType.TEXT:
-            return type(value) is not str
-        case FieldType.INTEGER:
-            return type(value) is not int
-        case _:
-            return True
+def _drop(entry: Fields, key: str, _moved: Fields) -> None:
+    del entry[key]
+
+
+def _clean(entry: Fields, key: str, moved: Fields) -> None:
+    entry[key] = _cleaned(entry[key], _pointer("", key), 2, moved)
+
+
+def _move_whole(entry: Fields, key: str, moved: Fields) -> None:
+    _move(entry, key, "", moved)
+
+
+def _take_mccmnc(entry: Fields, _key: str, moved: Fields) -> None:
+    """The old spelling stands in for a missing `mccMnc`; where both differ, it goes to `unparsed`."""
+    if entry["mccmnc"] is None or entry["mccmnc"] == entry.get("mccMnc"):
+        del entry["mccmnc"]
+    elif "mccMnc" in entry:
+        _move(entry, "mccmnc", "", moved)
+    else:
+        _normalise_member(entry, "mccmnc", FieldType.TEXT, "", 2, moved)
+        if "mccmnc" in entry:
+            entry["mccMnc"] = entry.pop("mccmnc")
 
 
 def _normalise_member(
-    holder: Fields, key: str, field: FieldType | None, path: str, level: int, unparsed: Fields, base_url: str
+    holder: Fields, key: str, field: FieldType | None, path: str, level: int, unparsed: Fields
 ) -> None:
     """Normalise ``holder[key]`` in place; `level` is how deep its value lies."""
     value = holder[key]
@@ -164,7 +194,7 @@ def _normalise_member(
         holder[key] = _cleaned(value, _pointer(path, key), level, unparsed)
     else:
         try:
-            holder[key] = converted(field, value, base_url)
+            holder[key] = converter(field, None)(value)
         except Unconvertible:
             _move(holder, key, path, unparsed)
 
@@ -178,7 +208,7 @@ def _cleaned(value: Any, pointer: str, level: int, unparsed: Fields) -> Any:
             raise Inexact
         if isinstance(value, dict):
             for key in list(value):
-                _normalise_member(value, key, None, pointer, level + 1, unparsed, "")
+                _normalise_member(value, key, None, pointer, level + 1, unparsed)
         else:
             for index, item in enumerate(value):
                 value[index] = _cleaned_item(item, f"{pointer}/{index}", level + 1, unparsed)
@@ -190,20 +220,6 @@ def _cleaned_item(item: Any, pointer: str, level: int, unparsed: Fields) -> Any:
         unparsed[pointer] = item
         return None
     return _cleaned(item, pointer, level, unparsed)
-
-
-def _take_mccmnc(entry: Fields, unparsed: Fields) -> None:
-    """The old spelling stands in for a missing `mccMnc`; where both differ, it goes to `unparsed`."""
-    old, new = entry["mccmnc"], entry.get("mccMnc")
-    if old is None or old == new:
-        del entry["mccmnc"]
-        return
-    if new is not None:
-        _move(entry, "mccmnc", "", unparsed)
-        return
-    _normalise_member(entry, "mccmnc", FieldType.TEXT, "", 2, unparsed, "")
-    if "mccmnc" in entry:
-        entry["mccMnc"] = entry.pop("mccmnc")
 
 
 def _codes(entry: Fields) -> _Codes:
@@ -226,7 +242,7 @@ def _group(name: str, received: Any, unparsed: Fields) -> Fields | None:
         return None
     group, types = dict(received), GROUPS[name]
     for key in received:
-        _normalise_member(group, key, types.get(key), f"/{name}", 3, unparsed, "")
+        _normalise_member(group, key, types.get(key), f"/{name}", 3, unparsed)
     return group
 
 

@@ -267,6 +267,7 @@ def test_a_field_named_unparsed_moves_into_ours() -> None:
     assert event('"unparsed":{"/sentAt":"x"},"smsCount":"many"') == {
         "unparsed": {"/unparsed": {"/sentAt": "x"}, "/smsCount": "many"}
     }
+    assert event('"unparsed":"text"') == {"unparsed": {"/unparsed": "text"}}
     assert event('"unparsed":null') == {"unparsed": {"/unparsed": None}}
 
 
