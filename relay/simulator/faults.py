@@ -113,7 +113,7 @@ class Faults:
         for index, rule in enumerate(self._rules):
             if rule.kind in (None, kind) and self._random.random() < rule.rate:
                 self._use(index, rule)
-                self.injected[rule.what] += 1
+                self.injected[rule.what.value] += 1
                 return rule
         return None
 

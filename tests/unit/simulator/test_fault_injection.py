@@ -161,7 +161,8 @@ async def test_faults_over_http(start: Start, session: aiohttp.ClientSession) ->
         pass
     assert json.loads(await read(session, url)) == []
     assert await read(session, simulator.base_url + SMS) == b'{"results":[]}'
-    assert simulator.state()["faults_injected"] == {"status": 1}
+    state = json.loads(await read(session, simulator.base_url + "/simulator/state"))
+    assert state["faults_injected"] == {"status": 1}
 
 
 def test_rules_are_asked_in_order_and_used_up() -> None:
