@@ -22,7 +22,7 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 TIMEOUT_SECONDS = 10.0
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - what is listened on, not where to go
 STREAM_COLUMNS = {
-    "last_successful_poll_at": "polled ago",
+    "last_successful_poll_at": "polled",
     "fetches_pending": "to unpack",
     "unpublished": "unpublished",
     "oldest_unpublished_at": "oldest",
@@ -116,7 +116,7 @@ def _print(status: dict[str, Any]) -> None:
 
 
 def _table(what: str, columns: Mapping[str, str], rows: Sequence[tuple[str, dict[str, Any]]]) -> Table:
-    table = Table(box=box.SIMPLE)
+    table = Table(box=box.SIMPLE, pad_edge=False)
     table.add_column(what)
     for title in columns.values():
         table.add_column(title, justify="right")
