@@ -1,53 +1,40 @@
 """The account that everything handed out must be found in: ledger of the simulator, Kafka, callback. No relay code."""
 
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from tests.kafka.reader import Read
 
-
-class Response(NamedTuple):
-    kind: str
-    reports: list[tuple[str, str]]
-    """(messageId, outcome) in the order of the body."""
+Event = tuple[str, str, str]
+"""(kind, messageId, outcome): each that was handed out must be there once, however often it was handed out."""
 
 
-def responses(ledger: Path) -> list[Response]:
+def responses(ledger: Path) -> list[list[Event]]:
+    """The events of each response that held reports."""
     lines = [json.loads(line) for line in ledger.read_text().splitlines()]
     return [
-        Response(line["kind"], list(zip(line["ids"], line["outcomes"], strict=True)))
+        [(line["kind"], *report) for report in zip(line["ids"], line["outcomes"], strict=True)]
         for line in lines
         if line["event"] == "handed_out"
     ]
 
 
-def expected_events(handed_out: Iterable[Response]) -> dict[str, Counter[str]]:
-    """By kind: how many events each messageId makes, one for each distinct outcome."""
-    outcomes: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
-    for response in handed_out:
-        outcomes[response.kind].update(response.reports)
-    return {kind: Counter(message_id for message_id, _ in seen) for kind, seen in outcomes.items()}
+def published_events(records: Iterable[Read]) -> Counter[Event]:
+    return Counter(_event(record.headers["ce_source"].decode(), record.value) for record in records)
 
 
-def published_events(records: Iterable[Read]) -> dict[str, Counter[str]]:
-    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for record in records:
-        kind = record.headers["ce_source"].decode().rsplit("/", 1)[1]
-        counts[kind][record.key.decode()] += 1
-    return dict(counts)
-
-
-def lost_responses(handed_out: list[Response], published: dict[str, Counter[str]]) -> list[Response]:
-    """Responses none of whose fresh messageIds is in Kafka: lost between the API and the journal."""
+def lost_responses(handed_out: list[list[Event]], published: Counter[Event]) -> list[list[Event]]:
+    """Responses none of whose own events, which no other response held, was published: lost on the way."""
+    holders = Counter(event for response in handed_out for event in set(response))
+    own = [[event for event in response if holders[event] == 1] for response in handed_out]
     return [
         response
-        for response in handed_out
-        if not any(published.get(response.kind, Counter())[message_id] for message_id, _ in response.reports)
+        for response, events in zip(handed_out, own, strict=True)
+        if events and not any(published[event] for event in events)
     ]
 
 
@@ -56,7 +43,7 @@ class SignedCallbacks:
 
     def __init__(self, secret: str) -> None:
         self._webhook = Webhook(secret)
-        self.received: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self.received: Counter[Event] = Counter()
         self.ids: Counter[str] = Counter()
         self.refused = 0
 
@@ -67,5 +54,10 @@ class SignedCallbacks:
             self.refused += 1
             return False
         self.ids[headers["webhook-id"]] += 1
-        self.received[headers["ce-source"].rsplit("/", 1)[1]][json.loads(body)["messageId"]] += 1
+        self.received[_event(headers["ce-source"], body)] += 1
         return True
+
+
+def _event(ce_source: str, value: bytes) -> Event:
+    report = json.loads(value)
+    return ce_source.rsplit("/", 1)[1], report["messageId"], f"{report['status']['id']}:{report['error']['id']}"
