@@ -43,13 +43,13 @@ class GapState(IntEnum):
 
 
 class Gap(NamedTuple):
-    """A span of time in which `count` reads may have been lost."""
+    """A span of time in which so many `reads` may have been lost."""
 
     id: int
     stream: Stream
     cause: GapCause
     state: GapState
-    count: int
+    reads: int
     since_ms: int
     """When the last good answer before it was asked for, or the first poll."""
     until_ms: int

@@ -229,7 +229,7 @@ def _row(draft: Draft) -> tuple[Any, ...]:
     )
 
 
-def numbers(collection: Collection[int]) -> apsw.CArrayBinding:
+def numbers(collection: Collection[int]) -> "apsw.CArrayBinding":
     """For ``carray``, which cannot be empty; no id is ever 0."""
     return apsw.carray(array("q", list(collection) or [0]))
 

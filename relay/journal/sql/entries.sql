@@ -23,7 +23,7 @@ FROM (SELECT value FROM entries WHERE id >= ?1 AND id <= ?2 ORDER BY id);
 -- name: heads_of
 SELECT json_group_array(json_array(id, type, message_id, revision, origin, received_at_ms, status_group, refused, size))
 FROM (
-    SELECT id, type, message_id, revision, origin, received_at_ms, status_group, refused, length(value) AS size
+    SELECT id, type, message_id, revision, origin, received_at_ms, status_group, refused, length(entries.value) AS size
     FROM carray(?1) AS wanted CROSS JOIN entries ON entries.id = wanted.value
 );
 

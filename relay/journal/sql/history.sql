@@ -17,7 +17,7 @@ WHERE state = 1 AND deliveries.id > ?2 AND name = ?1
 ORDER BY deliveries.id LIMIT ?3;
 
 -- name: members
-SELECT message_id, length(value) > 0 FROM carray(?1) AS wanted CROSS JOIN entries ON id = wanted.value;
+SELECT message_id, length(entries.value) > 0 FROM carray(?1) AS wanted CROSS JOIN entries ON id = wanted.value;
 
 -- name: quarantine
 SELECT entry_id, source, kind, reason, received_at_ms, fetch_id, length(raw)

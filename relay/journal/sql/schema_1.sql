@@ -45,7 +45,8 @@ CREATE TABLE gaps (
     compared_from_ms INTEGER,
     compared_until_ms INTEGER
 ) STRICT;
-CREATE INDEX gaps_open ON gaps (stream_id, cause, since_ms) WHERE state = 0;
+CREATE INDEX gaps_of_stream ON gaps (stream_id, cause, since_ms);
+CREATE INDEX gaps_open ON gaps (stream_id) WHERE state = 0;
 CREATE INDEX gaps_ended ON gaps (ended_at_ms) WHERE state <> 0;
 
 CREATE TABLE fetches (
