@@ -403,6 +403,49 @@ class ReportSource(Protocol):
         """One destructive read; never repeated, never cancelled once sent."""
 
 
+class LogQuery(NamedTuple):
+    """What is asked of a logs endpoint, each part one documented parameter; left out: not asked.
+
+    Times are those of sending. Nobody says whether they include their bounds.
+    """
+
+    sent_since_ms: int | None = None
+    sent_until_ms: int | None = None
+    limit: int | None = None
+    """At most so many rows, the latest; the API's default is 50."""
+    sender: str | None = None
+    to: str | None = None
+    bulk_ids: tuple[str, ...] = ()
+    message_id: str | None = None
+    general_status: str | None = None
+    mcc: str | None = None
+    mnc: str | None = None
+
+
+class LogsUnavailable(Exception):
+    """The logs could not be had, although asked several times; ask again later."""
+
+    def __init__(self, reason: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after_seconds = retry_after_seconds
+        """What the API asks to wait, if it does; capped."""
+
+
+class LogsRefused(LogsUnavailable):
+    """The API does not answer such a request (`status`): asking the same again at once is of no use."""
+
+    def __init__(self, reason: str, status: int) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class LogSource(Protocol):
+    """The logs of one source: reads that may be repeated."""
+
+    async def fetch_logs(self, kind: str, query: LogQuery) -> Decoded:
+        """The rows of one whole answer. Raises LogsUnavailable."""
+
+
 # --- sinks ------------------------------------------------------------------------------------------------------
 
 

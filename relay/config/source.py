@@ -51,6 +51,11 @@ class EndpointConfig(Section):
         """Where reports are read. Raises KeyError for a kind of one's own without a path (load() refuses it)."""
         return self.path or REPORT_PATHS[self.kind]
 
+    @property
+    def known_logs_path(self) -> str | None:
+        """Where gaps are closed from; None: a kind of one's own whose logs nobody named."""
+        return self.logs_path or (LOG_PATHS.get(self.kind) if self.path is None else None)
+
 
 class PushConfig(Section):
     """Infobip's own notifyUrl push as a second way in."""
