@@ -5,28 +5,27 @@ import time
 from collections.abc import Sequence
 
 import aiohttp
-from multidict import CIMultiDict, istr
+from aiohttp.http import HttpProcessingError
 from yarl import URL
 
-import relay
 from relay.config import CallbackConfig, SecretUnreadable
-from relay.domain.envelope import callback_body, ce_headers, webhook_id
+from relay.domain.envelope import callback_body, webhook_id
 from relay.domain.report import Entry, Stream
 from relay.domain.retry import parse_retry_after
 from relay.ports import PostResult
+from relay.sinks.http_channel import HttpAnswer, HttpChannel
 from relay.sinks.post_failure import describe
-from relay.sinks.resolver import IsolatedResolver
+from relay.sinks.request_head import HeaderUnusable, RequestHead
 from relay.sinks.signing import SecretUnusable, Signer
 
-MAX_ANSWER_BYTES = 64 * 1024
-"""At most so much of an answer is read; whoever sends more loses the connection."""
-
-KEEPALIVE_SECONDS = 4.0
-"""Idle connections are closed before servers do (5 s is a common default): a POST that meets a closing one fails."""
-
-_WEBHOOK_ID = istr("webhook-id")
-_WEBHOOK_TIMESTAMP = istr("webhook-timestamp")
-_WEBHOOK_SIGNATURE = istr("webhook-signature")
+_FAILURES = (
+    aiohttp.ClientError,
+    HttpProcessingError,
+    OSError,  # TimeoutError and ssl.SSLError too
+    SecretUnusable,
+    SecretUnreadable,
+    HeaderUnusable,
+)
 
 
 class TlsFilesUnusable(Exception):
@@ -34,22 +33,21 @@ class TlsFilesUnusable(Exception):
 
 
 class HttpCallback:
-    """Implements `ports.CallbackSender` on one aiohttp session of its own: no callback can use up another's pool.
-
-    aiohttp repeats requests only of idempotent methods, so each `post` is one POST at most. Nothing comes from the
-    environment (proxy, .netrc), cookies are forgotten, redirects are not followed, answers are not decompressed.
-    """
+    """Implements `ports.CallbackSender` on connections of its own: no callback can use up another's."""
 
     def __init__(self, config: CallbackConfig) -> None:
-        self._config = config
-        self._url = URL(config.url)
+        url = URL(config.url)
         self._timeout_seconds = config.timeout_seconds
         self._infobip = config.format == "infobip"
         self._batch = config.batch_size > 1
         self._signer = Signer(config.secrets)
-        self._base_headers = _base_headers()
-        self._tls = _tls_context(config) if self._url.scheme == "https" else True
-        self._session: aiohttp.ClientSession | None = None
+        self._head = RequestHead(url, config.headers)
+        self._channel = HttpChannel(
+            url,
+            connections=config.concurrency,
+            timeout_seconds=config.timeout_seconds,
+            tls=_tls_context(config) if url.scheme == "https" else None,
+        )
 
     async def post(self, stream: Stream, members: Sequence[Entry], at_ms: int) -> PostResult:
         """One POST, from connecting to the end of the answer within `timeout_seconds`; never raises for its failure.
@@ -57,75 +55,31 @@ class HttpCallback:
         A status that came counts, even if its body broke off later: `error` then says so.
         """
         started = time.perf_counter()
-        status: int | None = None
-        retry_after_seconds: float | None = None
-        answer = bytearray()
+        answer = HttpAnswer()
         error = ""
         try:
             body = callback_body(members, infobip=self._infobip, batch=self._batch)
-            headers = self._headers(stream, members, body, at_ms)
-            async with self._open_session().post(
-                self._url, data=body, headers=headers, allow_redirects=False
-            ) as response:
-                status = response.status
-                if not 200 <= status <= 299:
-                    retry_after_seconds = parse_retry_after(response.headers.get("Retry-After"), now_ms=at_ms)
-                await _read(response.content, answer)
-        except (aiohttp.ClientError, OSError, ValueError, SecretUnusable, SecretUnreadable) as broken:
-            error = describe(broken, self._timeout_seconds)
-        return PostResult(status, error, retry_after_seconds, time.perf_counter() - started, bytes(answer))
+            await self._channel.post(self._headers(stream, members, body, at_ms), body, answer)
+        except _FAILURES as failure:
+            error = describe(failure, self._timeout_seconds)
+        return PostResult(
+            status=answer.status,
+            error=error,
+            retry_after_seconds=parse_retry_after(answer.retry_after, now_ms=at_ms) if answer.retry_after else None,
+            duration_seconds=time.perf_counter() - started,
+            answer=bytes(answer.body),
+        )
 
     async def close(self) -> None:
         """Close all connections; idempotent."""
-        if self._session is not None:
-            session, self._session = self._session, None
-            await session.close()
+        await self._channel.close()
 
-    def _headers(self, stream: Stream, members: Sequence[Entry], body: bytes, at_ms: int) -> "CIMultiDict[str]":
-        headers = self._base_headers.copy()
-        for name, secret in self._config.headers.items():
-            headers[name] = secret.reveal()
+    def _headers(self, stream: Stream, members: Sequence[Entry], body: bytes, at_ms: int) -> str:
         id_ = webhook_id(stream, members)
-        headers[_WEBHOOK_ID] = id_
-        headers[_WEBHOOK_TIMESTAMP] = str(at_ms // 1000)
+        lines = f"{self._head.constant()}webhook-id: {id_}\r\nwebhook-timestamp: {at_ms // 1000}\r\n"
         if self._signer.signs:
-            headers[_WEBHOOK_SIGNATURE] = self._signer.signature(id_, at_ms, body)
-        if not self._batch:
-            headers.update(ce_headers(stream, members[0]))
-        return headers
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=self._config.concurrency,
-                    ssl=self._tls,
-                    resolver=IsolatedResolver(),
-                    keepalive_timeout=KEEPALIVE_SECONDS,
-                ),
-                timeout=aiohttp.ClientTimeout(total=self._timeout_seconds),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=False,
-                auto_decompress=False,
-            )
-        return self._session
-
-
-async def _read(content: aiohttp.StreamReader, answer: bytearray) -> None:
-    """Add the answer's body, or its first MAX_ANSWER_BYTES, to `answer`; it decides nothing, it is kept to be shown."""
-    while len(answer) < MAX_ANSWER_BYTES and not content.at_eof():
-        answer += await content.read(MAX_ANSWER_BYTES - len(answer))
-
-
-def _base_headers() -> "CIMultiDict[str]":
-    return CIMultiDict(
-        {
-            "User-Agent": f"infobip-relay/{relay.__version__}",
-            "Accept": "*/*",
-            "Accept-Encoding": "identity",
-            "Content-Type": "application/json",
-        }
-    )
+            lines += f"webhook-signature: {self._signer.signature(id_, at_ms, body)}\r\n"
+        return lines if self._batch else lines + self._head.cloud_event(stream, members[0])
 
 
 def _tls_context(config: CallbackConfig) -> ssl.SSLContext:

@@ -3,8 +3,10 @@
 import ssl
 
 import aiohttp
+from aiohttp.http import HttpProcessingError
 
 from relay.config import SecretUnreadable
+from relay.sinks.request_head import HeaderUnusable
 from relay.sinks.signing import SecretUnusable
 
 _LONGEST = 200
@@ -39,8 +41,10 @@ def _classify_by_connection(error: BaseException) -> tuple[str, str]:
             return "connection", "closed without an answer"
         case aiohttp.ClientConnectionError() | OSError():
             return "connection", _reason(error)
-        case aiohttp.ClientResponseError() | aiohttp.ClientPayloadError():
+        case HttpProcessingError() | aiohttp.ClientPayloadError():
             return "protocol", "the answer is not HTTP, or broke off"
+        case HeaderUnusable():
+            return "request", str(error)
         case _:
             return "request", type(error).__name__
 

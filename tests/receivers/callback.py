@@ -54,6 +54,8 @@ class Received(NamedTuple):
     body: bytes
     message_ids: tuple[str, ...]
     status: int | None
+    target: str
+    """Path and query as they were on the wire."""
 
     @property
     def webhook_id(self) -> str:
@@ -161,7 +163,7 @@ class CallbackReceiver:
         if behaviour.delay_seconds:
             await asyncio.sleep(behaviour.delay_seconds)
         status = None if behaviour.mode in {"hang", "close"} else behaviour.status
-        self._record(request.headers, body, status)
+        self._record(request, body, status)
         if self._keep:
             await self._tell()
         match behaviour.mode:
@@ -192,15 +194,18 @@ class CallbackReceiver:
             return ruled
         return self.script.popleft() if self.script else self.default
 
-    def _record(self, headers: Mapping[str, str], body: bytes, status: int | None) -> None:
+    def _record(self, request: web.BaseRequest, body: bytes, status: int | None) -> None:
         self.count += 1
+        headers = request.headers
         now = time.time()
         if not self._keep and self._ledger is None:
             return
         ids = tuple(_message_ids(body))
         if self._keep:
             self.received.append(
-                Received(now, {name.lower(): value for name, value in headers.items()}, body, ids, status)
+                Received(
+                    now, {name.lower(): value for name, value in headers.items()}, body, ids, status, request.raw_path
+                )
             )
         if self._ledger is not None:
             line = {

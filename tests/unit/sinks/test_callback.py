@@ -1,11 +1,13 @@
 """The callback's HTTP client against a real server: what is on the wire, and how every failure is told."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import ssl
+import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ from standardwebhooks.webhooks import Webhook
 
 from relay.config import CallbackConfig, Secret
 from relay.domain.report import Entry, EntryType, Origin, Stream
-from relay.sinks.callback import MAX_ANSWER_BYTES, HttpCallback, TlsFilesUnusable
+from relay.sinks.callback import HttpCallback, TlsFilesUnusable
+from relay.sinks.http_channel import MAX_ANSWER_BYTES
 from tests.receivers.callback import Behaviour, CallbackReceiver
 
 SECRET = "whsec_bmV3IHNlY3JldCBvZiB0d2VudHktZm91cg=="
@@ -242,6 +245,27 @@ async def test_unknown_host(connect: Connect) -> None:
     assert result.error.startswith("dns: ")
 
 
+async def test_a_name_server_that_hangs_holds_up_neither_us_nor_others(
+    receiver: CallbackReceiver, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_up, hanging = socket.getaddrinfo, threading.Event()
+
+    def look_up_slowly(host: str, *arguments: Any, **keys: Any) -> Any:
+        if host == "slow.invalid":
+            hanging.wait(10)
+        return look_up(host, *arguments, **keys)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up_slowly)
+    slow = [connect("http://slow.invalid/", timeout_seconds=0.3).post(STREAM, [entry()], now_ms()) for _ in range(40)]
+    tasks = [asyncio.ensure_future(one) for one in slow]
+    await asyncio.sleep(0)
+    named = connect(f"http://localhost:{receiver.port}/")
+    assert (await named.post(STREAM, [entry()], now_ms())).status == 200
+    assert not any(task.done() for task in tasks)
+    assert {(await task).error for task in tasks} == {"timeout: no whole answer within 0.3 s"}
+    hanging.set()
+
+
 async def test_a_secret_that_cannot_be_used_fails_the_attempt(connect: Connect, receiver: CallbackReceiver) -> None:
     result = await connect(secrets=["whsec_!"]).post(STREAM, [entry()], now_ms())
     assert result.status is None
@@ -251,44 +275,50 @@ async def test_a_secret_that_cannot_be_used_fails_the_attempt(connect: Connect, 
 
 # --- a raw server: what aiohttp does with a connection that breaks ---
 
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
 
 class RawServer:
-    """Counts requests; `answers` say what is written to the n-th connection's requests, b"" closes it."""
+    """Counts requests; each is answered by the next of `answers`, verbatim. b"" and HTTP/1.0 answers close."""
 
-    def __init__(self, answers: list[bytes]) -> None:
+    def __init__(self, *answers: bytes, reads_bodies: bool = True) -> None:
         self.requests = 0
+        self.url = ""
         self._answers = iter(answers)
+        self._reads_bodies = reads_bodies
+        self._writers: list[asyncio.StreamWriter] = []
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-                await reader.readexactly(length)
-                self.requests += 1
-                answer = next(self._answers, b"")
-                if not answer:
-                    break
-                writer.write(answer)
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+    async def __aenter__(self) -> "RawServer":
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 16)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/"
+        return self
 
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
-async def serve_raw(answers: list[bytes]) -> tuple[RawServer, asyncio.Server, str]:
-    raw = RawServer(answers)
-    server = await asyncio.start_server(raw.serve, "127.0.0.1", 0)
-    return raw, server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
+        with contextlib.suppress(asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
+            while await self._answer(reader, writer):
+                pass
+        writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if self._reads_bodies:
+            await reader.readexactly(int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0]))
+        self.requests += 1
+        answer = next(self._answers, b"")
+        writer.write(answer)
+        await writer.drain()
+        return bool(answer) and not answer.startswith(b"HTTP/1.0")
 
 
 async def test_a_post_is_never_repeated_when_a_kept_alive_connection_drops(connect: Connect) -> None:
-    raw, server, url = await serve_raw([b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b""])
-    async with server:
-        callback = connect(url)
+    async with RawServer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"") as raw:
+        callback = connect(raw.url)
         assert (await callback.post(STREAM, [entry()], now_ms())).status == 200
         result = await callback.post(STREAM, [entry()], now_ms())
     assert (result.status, result.error) == (None, "connection: closed without an answer")
@@ -296,28 +326,103 @@ async def test_a_post_is_never_repeated_when_a_kept_alive_connection_drops(conne
 
 
 async def test_a_post_is_never_repeated_when_a_new_connection_drops(connect: Connect) -> None:
-    raw, server, url = await serve_raw([b""])
-    async with server:
-        result = await connect(url).post(STREAM, [entry()], now_ms())
+    async with RawServer(b"") as raw:
+        result = await connect(raw.url).post(STREAM, [entry()], now_ms())
     assert (result.status, result.error) == (None, "connection: closed without an answer")
     assert raw.requests == 1
 
 
 async def test_an_answer_that_is_not_http(connect: Connect) -> None:
-    _, server, url = await serve_raw([b"SSH-2.0-OpenSSH_9.6\r\n\r\n"])
-    async with server:
-        result = await connect(url).post(STREAM, [entry()], now_ms())
+    async with RawServer(b"SSH-2.0-OpenSSH_9.6\r\n\r\n") as raw:
+        result = await connect(raw.url).post(STREAM, [entry()], now_ms())
     assert result.status is None
     assert result.error == "protocol: the answer is not HTTP, or broke off"
 
 
 async def test_a_status_counts_though_its_body_broke_off(connect: Connect) -> None:
-    _, server, url = await serve_raw([b"HTTP/1.1 202 Accepted\r\nContent-Length: 100\r\n\r\nshort", b""])
-    async with server:
-        result = await connect(url, timeout_seconds=0.3).post(STREAM, [entry()], now_ms())
+    async with RawServer(b"HTTP/1.1 202 Accepted\r\nContent-Length: 100\r\n\r\nshort", b"") as raw:
+        result = await connect(raw.url, timeout_seconds=0.3).post(STREAM, [entry()], now_ms())
     assert result.status == 202
     assert result.answer == b"short"
     assert result.error != ""
+
+
+async def test_an_answer_in_chunks_and_one_that_ends_with_the_connection(connect: Connect) -> None:
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"
+    async with RawServer(chunked, b"HTTP/1.0 500 Oops\r\n\r\nuntil the end") as raw:
+        callback = connect(raw.url, timeout_seconds=0.5)
+        first = await callback.post(STREAM, [entry()], now_ms())
+        second = await callback.post(STREAM, [entry()], now_ms())
+    assert (first.status, first.answer, first.error) == (200, b"onetwo", "")
+    assert (second.status, second.answer) == (500, b"until the end")
+    assert raw.requests == 2
+
+
+async def test_informational_answers_are_passed_over(connect: Connect) -> None:
+    answer = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"
+    async with RawServer(answer) as raw:
+        result = await connect(raw.url).post(STREAM, [entry()], now_ms())
+    assert (result.status, result.error) == (204, "")
+
+
+async def test_a_stray_answer_is_not_taken_for_that_of_the_next_post(connect: Connect) -> None:
+    ok = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    async with RawServer(ok + ok, b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n") as raw:
+        callback = connect(raw.url)
+        assert (await callback.post(STREAM, [entry()], now_ms())).status == 200
+        assert (await callback.post(STREAM, [entry()], now_ms())).status == 503
+    assert raw.requests == 2
+
+
+async def test_an_answer_that_comes_before_the_request_is_out(connect: Connect) -> None:
+    answer = b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"
+    large = entry()._replace(value=b'"' + b"x" * 20_000_000 + b'"')
+    async with RawServer(answer, reads_bodies=False) as raw:
+        result = await connect(raw.url).post(STREAM, [large], now_ms())
+    assert (result.status, result.error) == (413, "")
+
+
+@pytest.mark.parametrize("headers", [{"X-Team": "a\r\nX-Evil: 1"}, {"X Team": "a"}, {"X-Team\r\nX-Evil": "1"}])
+async def test_headers_that_cannot_be_sent_fail_the_attempt(
+    receiver: CallbackReceiver, connect: Connect, headers: dict[str, str], tmp_path: Path
+) -> None:
+    (name, value), *_ = headers.items()
+    file = tmp_path / "value"
+    file.write_bytes(value.encode())
+    result = await connect(headers={name: Secret(file=file)}).post(STREAM, [entry()], now_ms())
+    assert result.status is None
+    assert result.error.startswith("request: headers: ")
+    assert receiver.received == []
+
+
+async def test_cloudevents_headers_are_those_of_each_entry(receiver: CallbackReceiver, connect: Connect) -> None:
+    callback = connect()
+    entries = [
+        entry("a"),
+        entry("b"),
+        entry("b", revision=2)._replace(origin=Origin.LOGS),
+        entry("c")._replace(received_at_ms=1_700_000_001_000),
+    ]
+    for one in entries:
+        await callback.post(STREAM, [one], now_ms())
+    await callback.post(Stream("acme", "sms"), [entries[0]], now_ms())
+    assert [
+        tuple(received.headers[f"ce-{name}"] for name in ("id", "time", "origin", "source", "type"))
+        for received in receiver.received
+    ] == [
+        ("a", "2023-11-14T22:13:20.123Z", "poll", "/acme/voice", "com.infobip.voice.report.v1"),
+        ("b", "2023-11-14T22:13:20.123Z", "poll", "/acme/voice", "com.infobip.voice.report.v1"),
+        ("b#2", "2023-11-14T22:13:20.123Z", "logs", "/acme/voice", "com.infobip.voice.report.v1"),
+        ("c", "2023-11-14T22:13:21.000Z", "poll", "/acme/voice", "com.infobip.voice.report.v1"),
+        ("a", "2023-11-14T22:13:20.123Z", "poll", "/acme/sms", "com.infobip.sms.report.v1"),
+    ]
+
+
+async def test_the_query_and_the_port_are_on_the_wire(receiver: CallbackReceiver, connect: Connect) -> None:
+    result = await connect(receiver.url + "/grüß?a=1&b=%20x").post(STREAM, [entry()], now_ms())
+    assert result.status == 200
+    assert receiver.received[0].headers["host"] == f"127.0.0.1:{receiver.port}"
+    assert receiver.received[0].target == "/hook/gr%C3%BC%C3%9F?a=1&b=%20x"
 
 
 # --- TLS ---
@@ -355,8 +460,9 @@ async def test_another_host_name_is_refused(
     tls_receiver: CallbackReceiver, authority: trustme.CA, connect: Connect, tmp_path: Path
 ) -> None:
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    url = tls_receiver.url.replace("localhost", "127.0.0.1")
-    result = await connect(url, ca_file=tmp_path / "ca.pem").post(STREAM, [entry()], now_ms())
+    result = await connect(tls_receiver.url.replace("localhost", "127.0.0.1"), ca_file=tmp_path / "ca.pem").post(
+        STREAM, [entry()], now_ms()
+    )
     assert result.error.startswith("tls: ")
 
 

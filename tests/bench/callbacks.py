@@ -1,0 +1,198 @@
+"""How many callbacks a second: ``python -m tests.bench.callbacks [--reports N] [--batch-size N] [--dead N]``.
+
+A journal of N reports, one deliverer on it, a receiver in another process. Prints POSTs and reports per second and this
+process' CPU time for each, and asserts nothing. ``--without-journal`` keeps everything in memory: what posting alone
+costs. ``--dead N`` adds callbacks that hang.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from relay.config import CallbackConfig
+from relay.domain.report import Decoded, Entry, EntryType, Origin, Report, Stream
+from relay.journal.sqlite import SqliteJournal
+from relay.observe import Health, Telemetry
+from relay.ports import AttemptRecord, Backlog, DeliverJournal, Delivery, Fetch, Lease, NewDelivery
+from relay.sinks.callback import HttpCallback
+from relay.stages.deliver import Deliver, Gate
+from relay.stages.stage import Stage
+from tests.bench.journal_hot_path import value_of
+
+STREAM = Stream("acme", "sms")
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+BATCH = 1000
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class InMemory:
+    """A journal that costs nothing."""
+
+    def __init__(self, count: int) -> None:
+        at_ms = now_ms()
+        self.position = 0
+        self._entries = [
+            Entry(seq, EntryType.REPORT, f"message-{seq:09}", 1, Origin.POLL, at_ms, 3, value_of(f"message-{seq:09}"))
+            for seq in range(1, count + 1)
+        ]
+        self._next_id = 0
+
+    async def open_subscription(self, *_: Any, **__: Any) -> int:
+        return 0
+
+    async def read_stream(self, stream: Stream, after_seq: int, limit: int, max_bytes: int) -> list[Entry]:
+        return self._entries[after_seq : after_seq + limit]
+
+    async def store_deliveries(
+        self,
+        lease: Lease,
+        callback: str,
+        stream: Stream,
+        deliveries: Sequence[NewDelivery],
+        position: int,
+        at_ms: int,
+    ) -> list[int]:
+        self._next_id += len(deliveries)
+        return list(range(self._next_id - len(deliveries), self._next_id))
+
+    async def record_attempts(
+        self, lease: Lease, callback: str, stream: Stream, attempts: Sequence[AttemptRecord], position: int
+    ) -> int:
+        self.position = position
+        return 0
+
+    async def due_deliveries(self, *_: Any) -> list[Delivery]:
+        return []
+
+    async def next_due_at_ms(self, callback: str, stream: Stream, skip: Collection[int]) -> int | None:
+        return None
+
+    async def backlog(self, *_: Any) -> Backlog:
+        return Backlog(0, 0, None, None)
+
+
+async def fill(journal: SqliteJournal, count: int) -> None:
+    lease = await journal.acquire_lease(f"stream/{STREAM}")
+    await journal.open_stream(lease, STREAM, now_ms())
+    await journal.confirm_without_kafka(lease, STREAM)
+    for start in range(0, count, BATCH):
+        names = [f"message-{number:09}" for number in range(start, min(start + BATCH, count))]
+        decoded = Decoded([Report(name, "5:0", 3, True, value_of(name)) for name in names], True)
+        at_ms = now_ms()
+        fetch = Fetch(Origin.POLL, at_ms, at_ms, 200, "application/json", b"{}", True, len(names))
+        await journal.append_fetch(lease, STREAM, fetch, None)
+        claimed = await journal.claim_fetch(STREAM, at_ms)
+        assert claimed is not None
+        await journal.record_reports(claimed, decoded, None)
+
+
+@contextlib.contextmanager
+def receiver(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    command = [sys.executable, "-m", "tests.receivers.counting", *arguments]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip(), process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+class Running:
+    """A deliverer of a callback in its stage."""
+
+    def __init__(self, config: CallbackConfig, journal: DeliverJournal, lease: Lease) -> None:
+        self.health = Health()
+        self.sender = HttpCallback(config)
+        self.deliver = Deliver(
+            config=config,
+            stream=STREAM,
+            lease=lease,
+            journal=journal,
+            sender=self.sender,
+            gate=Gate(config.name, config.concurrency, self.health),
+            telemetry=Telemetry(),
+            now_ms=now_ms,
+        )
+        self.stage = Stage(config.name, self.deliver.step, self.health)
+        self.deliver.wake = self.stage.wake.set
+        self.task = asyncio.create_task(self.stage.run())
+
+    def has_recorded(self, reports: int) -> bool:
+        recorder = self.deliver._recorder
+        return recorder is not None and recorder.window.cursor() >= reports and not recorder.loaded
+
+    async def stop(self) -> None:
+        self.stage.stop()
+        await self.task
+        await self.deliver.close(0.0)
+        await self.sender.close()
+
+
+async def deliver(arguments: argparse.Namespace, url: str, dead_url: str, directory: str) -> None:
+    keys = {"start": "earliest", "secrets": [SECRET], "batch_size": arguments.batch_size}
+    configs = [CallbackConfig(name="billing", url=url, concurrency=arguments.concurrency, **keys)]
+    configs += [CallbackConfig(name=f"dead-{number}", url=dead_url, **keys) for number in range(arguments.dead)]
+    journal: Any
+    if arguments.without_journal:
+        journal = InMemory(arguments.reports)
+    else:
+        journal = await SqliteJournal.open(Path(directory) / "relay.db", instance="bench")
+        await fill(journal, arguments.reports)
+    gc.collect()
+    started, cpu = time.perf_counter(), time.process_time()
+    running = []
+    for config in configs:
+        name = f"callback/{config.name}/{STREAM}"
+        lease = Lease(name, "bench", 1) if arguments.without_journal else await journal.acquire_lease(name)
+        running.append(Running(config, journal, lease))
+    while not running[0].has_recorded(arguments.reports):  # noqa: ASYNC110 - looking costs the measured code nothing
+        await asyncio.sleep(0.02)
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
+    posts = -(-arguments.reports // arguments.batch_size)
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"{posts / seconds:,.0f} POSTs/s, {arguments.reports / seconds:,.0f} reports/s, "
+        f"{cpu_seconds / posts * 1e6:.0f} CPU-µs a POST, {cpu_seconds / arguments.reports * 1e6:.1f} a report, "
+        f"peak {peak_mib:.0f} MiB"
+    )
+    for one in running:
+        await one.stop()
+    if not arguments.without_journal:
+        await journal.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--reports", type=int, default=20_000)
+    parser.add_argument("--batch-size", type=int, default=1)
+    parser.add_argument("--concurrency", type=int, default=16)
+    parser.add_argument("--dead", type=int, default=0)
+    parser.add_argument("--without-journal", action="store_true")
+    parser.add_argument("--directory", default=None, help="where the journal is made; a real disk")
+    arguments = parser.parse_args()
+    with (
+        receiver() as (url, process),
+        receiver("--delay", "3600") as (dead_url, _),
+        tempfile.TemporaryDirectory(dir=arguments.directory) as directory,
+    ):
+        asyncio.run(deliver(arguments, url, dead_url, directory))
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+        print(f"the receiver counted {int(process.stdout.readline().split()[0]):,} POSTs")
+
+
+if __name__ == "__main__":
+    main()
