@@ -44,9 +44,9 @@ def test_what_the_image_installs_is_pinned_by_hash(root: Path) -> None:
 
 def test_relay_takes_the_configuration_of_the_compose_file(root: Path) -> None:
     compose = YAML(typ="safe").load(root / "compose.yaml")
-    config = load(root / "compose/relay.yaml", compose["services"]["relay"]["environment"])
+    config = load(root / ".compose/relay.yaml", compose["services"]["relay"]["environment"])
     assert config.sources[0].base_url == "http://simulator:8081"
-    assert "./compose/relay.yaml:/etc/relay/relay.yaml:ro" in compose["services"]["relay"]["volumes"]
+    assert "./.compose/relay.yaml:/etc/relay/relay.yaml:ro" in compose["services"]["relay"]["volumes"]
 
 
 def test_the_compose_file_names_what_exists(root: Path) -> None:
