@@ -4,14 +4,13 @@ A sound JSON body is parsed at once; an entry that needs more care is parsed aga
 not sound, not whole, or so large that it should not be in memory twice, is taken apart entry by entry.
 """
 
-from typing import Any
-
 import orjson
 
 from relay.domain.identity import Unusable
 from relay.domain.normalise import MOST_LEVELS, Normaliser, normaliser
 from relay.domain.report import Decoded, Rejected, Report
-from relay.domain.salvage import MOST_REJECTED, Salvage
+from relay.domain.salvage import MOST_REJECTED, Piece, Salvage
+from relay.domain.salvage_xml import XmlSalvage
 from relay.domain.scan import elements, key_at, skip_blank, value_span
 from relay.domain.source_text import Malformed, read_object
 from relay.domain.values import Inexact
@@ -19,7 +18,7 @@ from relay.domain.values import Inexact
 PARSED_WHOLE_BYTES = 4 * 1024 * 1024
 """Larger bodies are taken apart, so that the memory they need is that of their reports."""
 
-_LEADING = b"\xef\xbb\xbf \t\r\n"
+_UTF16_MARKUP = (b"\xff\xfe<\x00", b"\xfe\xff\x00<")
 
 
 def decode_body(body: bytes, *, kind: str, base_url: str, complete: bool) -> Decoded:
@@ -29,15 +28,29 @@ def decode_body(body: bytes, *, kind: str, base_url: str, complete: bool) -> Dec
     False when the connection ended before the body did: then what is whole in it is saved.
     """
     made = normaliser(kind, base_url)
+    if _is_markup(body):
+        return _from_markup(body, kind, made)
     decoded = _parsed_whole(body, made) if complete and len(body) <= PARSED_WHOLE_BYTES else None
     return decoded or _taken_apart(body, made)
 
 
 def estimate_entries(body: bytes) -> int:
     """About how many reports a body holds, without parsing it."""
-    if body[:64].lstrip(_LEADING).startswith(b"<"):
-        return body.count(b"<messageId>")
+    if _is_markup(body):
+        return body.count(b"messageId>") // 2
     return body.count(b'"messageId"')
+
+
+def _is_markup(body: bytes) -> bool:
+    start = skip_blank(body, 0)
+    return body[start : start + 1] == b"<" or body.startswith(_UTF16_MARKUP)
+
+
+def _from_markup(body: bytes, kind: str, made: Normaliser) -> Decoded:
+    salvage = XmlSalvage(body, kind=kind, most_levels=MOST_LEVELS)
+    entries: list[Report | Rejected] = []
+    salvage.read(lambda piece: entries.append(_from_piece(piece, made)))
+    return Decoded(entries, salvage.complete, salvage.reason)
 
 
 def _parsed_whole(body: bytes, made: Normaliser) -> Decoded | None:
@@ -90,13 +103,14 @@ def _sources(body: bytes) -> list[bytes]:
 
 def _taken_apart(body: bytes, made: Normaliser) -> Decoded:
     salvage = Salvage(body, most_levels=MOST_LEVELS)
-    entries: list[Report | Rejected] = []
-    for raw, entry, reason in salvage.pieces():
-        entries.append(Rejected(reason, raw) if entry is None else _from_entry(entry, raw, made))
+    entries = [_from_piece(piece, made) for piece in salvage.pieces()]
     return Decoded(entries, salvage.complete, salvage.reason)
 
 
-def _from_entry(entry: dict[str, Any], raw: bytes, made: Normaliser) -> Report | Rejected:
+def _from_piece(piece: Piece, made: Normaliser) -> Report | Rejected:
+    raw, entry, reason = piece
+    if entry is None:
+        return Rejected(reason, raw)
     try:
         return made.report(entry)
     except Unusable as error:

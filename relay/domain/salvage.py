@@ -15,6 +15,9 @@ from relay.domain.source_text import Malformed, read_object
 
 MOST_REJECTED = 10_000
 """After so many unreadable entries the rest of a body is kept in one piece."""
+MOST_ENTRY_BYTES = 8 * 1024 * 1024
+"""No broker takes a record of that size; parsing it would need many times its memory."""
+TOO_LARGE = "an entry is larger than 8 MiB"
 
 _NEXT_OBJECT = re.compile(rb'[},][\s,]*+(\{\s*+"\w++"\s*+:)')
 """Behind a comma a brace begins an element of an array, not a member: nothing nested in a broken report is mistaken."""
@@ -184,6 +187,8 @@ class Salvage:
 
     def _read(self, span: Span) -> Piece:
         raw = self._body[span.start : span.end]
+        if len(raw) > MOST_ENTRY_BYTES:
+            return Piece(raw, None, TOO_LARGE)
         try:
             entry = orjson.loads(raw)
         except orjson.JSONDecodeError:
