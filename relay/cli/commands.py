@@ -19,6 +19,17 @@ app = typer.Typer(
 ConfigFile = Annotated[
     Path, typer.Option("--config", "-c", metavar="FILE", envvar="RELAY_CONFIG", help="The configuration, YAML.")
 ]
+RelayUrl = Annotated[
+    str | None, typer.Option("--url", help="Of the running relay; default: from --config, else http://127.0.0.1:8080.")
+]
+RelayConfig = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", metavar="FILE", envvar="RELAY_CONFIG", help="Where address and token are from."),
+]
+TokenFile = Annotated[
+    Path | None, typer.Option("--token-file", metavar="FILE", help="Holds the token: relay.token beside the journal.")
+]
+Token = Annotated[str | None, typer.Option(envvar="RELAY_TOKEN", hidden=True, help="For the environment variable.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -60,19 +71,10 @@ def check(config: ConfigFile, as_json: AsJson = False) -> None:
 
 @app.command()
 def status(
-    url: Annotated[
-        str | None, typer.Option(help="Of the running relay; default: from --config, else http://127.0.0.1:8080.")
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", "-c", metavar="FILE", envvar="RELAY_CONFIG", help="Where address and token are from."),
-    ] = None,
-    token_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Holds the token: relay.token beside the journal.")
-    ] = None,
-    token: Annotated[
-        str | None, typer.Option(envvar="RELAY_TOKEN", hidden=True, help="For the environment variable.")
-    ] = None,
+    url: RelayUrl = None,
+    config: RelayConfig = None,
+    token_file: TokenFile = None,
+    token: Token = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a running relay is doing. The token: RELAY_TOKEN, --token-file, or by --config."""

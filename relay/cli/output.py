@@ -1,5 +1,6 @@
 """What goes to the terminal: answers to standard output, complaints to standard error."""
 
+import re
 import sys
 from typing import Any
 
@@ -16,4 +17,23 @@ def complain(message: str, code: int = FAILED) -> int:
 
 
 def print_json(value: Any) -> None:
-    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n")
+    """What a program reads and a terminal may show: nothing in it can command the terminal."""
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    sys.stdout.write(_BEYOND_ASCII.sub(_json_escaped, text) + "\n")
+
+
+def visible(text: str, *, keep: str = "") -> str:
+    """`text` with every character that is no mark on the screen (control, direction, surrogate) as its escape."""
+    return "".join(
+        c if c.isprintable() or c in keep else c.encode("unicode_escape", "backslashreplace").decode() for c in text
+    )
+
+
+_BEYOND_ASCII = re.compile(r"[^\n\x20-\x7e]")
+
+
+def _json_escaped(match: re.Match[str]) -> str:
+    if match[0].isprintable():
+        return match[0]
+    units = match[0].encode("utf-16-be")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
