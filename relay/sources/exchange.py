@@ -5,8 +5,8 @@ from typing import NamedTuple
 import aiohttp
 from aiohttp.client_middlewares import ClientHandlerType
 
+from relay.domain.body import BodyBuffer, BodyTooLarge
 from relay.domain.report import GapCause
-from relay.sources.body import BodyBuffer, BodyTooLarge
 
 READ_BUFFER_BYTES = 1 << 20
 """Large enough that aiohttp does not pause the socket between two of our reads."""

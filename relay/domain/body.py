@@ -1,4 +1,4 @@
-"""The body of an answer, taken in piece by piece: bounded, its content coding removed as far as it goes."""
+"""A body on its way in, taken piece by piece: bounded, its content coding removed as far as it goes."""
 
 import zlib
 from typing import Final

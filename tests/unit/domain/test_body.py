@@ -5,7 +5,7 @@ import zlib
 
 import pytest
 
-from relay.sources.body import BodyBuffer, BodyTooLarge
+from relay.domain.body import BodyBuffer, BodyTooLarge
 
 TEXT = b'{"results":[' + b",".join(b'{"messageId":"m-%d"}' % n for n in range(500)) + b"]}"
 LARGE = 1_000_000
