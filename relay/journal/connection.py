@@ -108,6 +108,7 @@ def open_reader(path: Path, tuning: Tuning) -> apsw.Connection:
 def _connect(path: Path, cache_bytes: int) -> apsw.Connection:
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, statementcachesize=300)
     db.set_busy_timeout(5000)
+    db.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)  # or a statement is prepared again for each new bound of a range
     db.pragma("cache_size", -(cache_bytes >> 10))
     db.pragma("temp_store", "MEMORY")
     db.pragma("secure_delete", 0)

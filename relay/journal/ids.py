@@ -44,7 +44,8 @@ def look_up(db: apsw.Connection, keys: Sequence[bytes]) -> dict[bytes, Seen]:
 
 
 def keep(db: apsw.Connection, seen: Iterable[tuple[bytes, Seen]], at_ms: int) -> None:
+    """In the order of the keys: neighbours in the index are written together."""
     values: list[Any] = []
-    for key, (known, last_seq) in seen:
+    for key, (known, last_seq) in sorted(seen):
         values += (key, known[0], known[1], last_seq)
     _KEEP.execute(db, (at_ms // HOUR_MS,), values)

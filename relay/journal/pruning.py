@@ -119,6 +119,12 @@ def passed_by_all(db: apsw.Connection, row: StreamRow) -> int:
     return min(int(position), row.last_seq) if position is not None else 0
 
 
+def positions(db: apsw.Connection) -> dict[Stream, int]:
+    """Up to where each stream is pruned."""
+    rows: list[Row] = db.execute(_SQL["positions"]).fetchall()
+    return {Stream(source, kind): pruned_to for source, kind, pruned_to in rows}
+
+
 def _note_passage(db: apsw.Connection, row: StreamRow, at_ms: int, retention_ms: int) -> int:
     passed = passed_by_all(db, row)
     db.execute(_SQL["forget_passages"], (row.id, passed))  # a cursor was set back

@@ -1,16 +1,17 @@
 """From a fetch to entries: what is new is appended, what is known is dropped, what is no report is quarantined."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import apsw
 
 from relay.domain.dedup import decide
 from relay.domain.envelope import quarantine_value, without_bytes
 from relay.domain.figures import Recorded
-from relay.domain.report import Decoded, EntryType, GapCause, Origin, Rejected, Report, Stream
+from relay.domain.report import Decoded, Entry, EntryType, GapCause, Origin, Rejected, Report, Stream
 from relay.journal import entries, ids, streams, tallies
 from relay.journal.codes import ORIGIN_CODES
+from relay.journal.draft import Draft
 from relay.journal.fetches import release_fetch
 from relay.journal.ids import Seen
 from relay.journal.sql import load
@@ -23,61 +24,14 @@ FULL_ANSWER = 50
 """A good answer with fewer entries left the queue empty."""
 
 
-class Quarantined(NamedTuple):
-    seq: int
-    reason: str
-    raw: bytes
+class Appended(NamedTuple):
+    """What became of a fetch, and the entries that came of it."""
+
+    recorded: Recorded
+    entries: list[Entry]
 
 
-class Draft:
-    """The entries that a fetch becomes, before they are written."""
-
-    def __init__(self, row: StreamRow, claimed: ClaimedFetch, known: dict[bytes, Seen]) -> None:
-        self.values: list[Any] = []
-        self.seen: dict[bytes, Seen] = {}
-        self.quarantined: list[Quarantined] = []
-        self.new = self.duplicates = self.revisions = 0
-        self._next_seq = row.next_seq
-        self._claimed = claimed
-        self._origin = claimed.fetch.origin
-        self._known = known
-
-    def add_report(self, key: bytes, report: Report) -> None:
-        seen = self.seen.get(key) or self._known.get(key)
-        decision = decide(seen.known if seen else None, report, self._origin)
-        if decision is None:
-            self.duplicates += 1
-            return
-        type_, revision, known = decision
-        self.values += (
-            type_.value,
-            report.message_id,
-            revision,
-            report.status_group,
-            seen.last_seq if seen else None,
-            report.value,
-        )
-        self.seen[key] = Seen(known, self._next_seq)
-        self._next_seq += 1
-        if type_ is EntryType.REPORT:
-            self.new += 1
-        else:
-            self.revisions += 1
-
-    def add_quarantined(self, reason: str, raw: bytes) -> None:
-        claimed = self._claimed
-        value = quarantine_value(claimed.stream, reason, claimed.fetch.received_at_ms, claimed.id, raw)
-        self.values += (EntryType.QUARANTINE.value, "", 1, None, None, value)
-        readable = reason.encode("utf-8", "replace").decode()
-        self.quarantined.append(Quarantined(self._next_seq, readable, raw))
-        self._next_seq += 1
-
-    @property
-    def recorded(self) -> Recorded:
-        return Recorded(self.new, self.duplicates, self.revisions, len(self.quarantined))
-
-
-def record_reports(db: apsw.Connection, claimed: ClaimedFetch, decoded: Decoded, gap: GapCause | None) -> Recorded:
+def record_reports(db: apsw.Connection, claimed: ClaimedFetch, decoded: Decoded, gap: GapCause | None) -> Appended:
     row = streams.find_or_add(db, claimed.stream)
     release_fetch(db, row, claimed)
     draft = _draft(db, row, claimed, decoded.entries)
@@ -93,16 +47,16 @@ def record_reports(db: apsw.Connection, claimed: ClaimedFetch, decoded: Decoded,
         )
     if gap is not None:
         streams.open_gap(db, row, gap, until_ms=fetch.received_at_ms, at_ms=fetch.received_at_ms)
-    return draft.recorded
+    return Appended(draft.recorded, draft.entries)
 
 
-def quarantine_fetch(db: apsw.Connection, claimed: ClaimedFetch, reason: str) -> Recorded:
+def quarantine_fetch(db: apsw.Connection, claimed: ClaimedFetch, reason: str) -> Appended:
     row = streams.find_or_add(db, claimed.stream)
     release_fetch(db, row, claimed)
-    draft = Draft(row, claimed, {})
-    draft.add_quarantined(reason, claimed.fetch.body)
+    draft = Draft(claimed, row.next_seq)
+    draft.quarantine(reason, claimed.fetch.body)
     _write(db, row, claimed, draft)
-    return draft.recorded
+    return Appended(draft.recorded, draft.entries)
 
 
 def refuse_record(db: apsw.Connection, lease: Lease, stream: Stream, seq: int, reason: str) -> None:
@@ -152,22 +106,18 @@ def adopt_published(db: apsw.Connection, lease: Lease, stream: Stream, records: 
 def _draft(db: apsw.Connection, row: StreamRow, claimed: ClaimedFetch, found: Sequence[Report | Rejected]) -> Draft:
     key_of = ids.keys_of(row.id)
     keys = [key_of(entry.message_id) if isinstance(entry, Report) else b"" for entry in found]
-    draft = Draft(row, claimed, ids.look_up(db, keys))
-    for key, entry in zip(keys, found, strict=True):
-        if isinstance(entry, Report):
-            draft.add_report(key, entry)
-        else:
-            draft.add_quarantined(entry.reason, entry.raw)
+    draft = Draft(claimed, row.next_seq)
+    draft.add(found, keys, ids.look_up(db, keys))
     return draft
 
 
 def _write(db: apsw.Connection, row: StreamRow, claimed: ClaimedFetch, draft: Draft) -> None:
     fetch = claimed.fetch
-    if draft.values:
+    if draft.columns:
         entries.append(
             db,
             row,
-            draft.values,
+            draft.columns,
             origin=ORIGIN_CODES[fetch.origin],
             received_at_ms=fetch.received_at_ms,
             quarantined=len(draft.quarantined),

@@ -14,6 +14,7 @@ from relay.journal import cursors, entries, fetches, recording, streams
 from relay.journal.connection import Tuning
 from relay.journal.sqlite_deliver import DeliverMethods
 from relay.journal.sqlite_upkeep import UpkeepMethods
+from relay.journal.tail import Tail
 from relay.journal.threads import JournalThreads, unused_bytes
 from relay.ports import AdoptedRecord, ClaimedFetch, Fetch, Lease, LocalCursor, Pressure, StreamState
 
@@ -26,6 +27,7 @@ class SqliteJournal(DeliverMethods, UpkeepMethods):
         self._instance = instance
         self._tokens: dict[str, int] = {}
         self._confirmed: dict[Stream, Lease] = {}
+        self._tail = Tail()
 
     @classmethod
     async def open(cls, path: Path, *, instance: str, tuning: Tuning | None = None) -> Self:
@@ -85,10 +87,14 @@ class SqliteJournal(DeliverMethods, UpkeepMethods):
         return await self._threads.write(lambda db: fetches.claim_fetch(db, stream))
 
     async def record_reports(self, claimed: ClaimedFetch, decoded: Decoded, gap: GapCause | None) -> Recorded:
-        return await self._threads.write(lambda db: recording.record_reports(db, claimed, decoded, gap))
+        appended = await self._threads.write(lambda db: recording.record_reports(db, claimed, decoded, gap))
+        self._tail.append(claimed.stream, appended.entries)
+        return appended.recorded
 
     async def quarantine_fetch(self, claimed: ClaimedFetch, reason: str) -> Recorded:
-        return await self._threads.write(lambda db: recording.quarantine_fetch(db, claimed, reason))
+        appended = await self._threads.write(lambda db: recording.quarantine_fetch(db, claimed, reason))
+        self._tail.append(claimed.stream, appended.entries)
+        return appended.recorded
 
     # --- publish --------------------------------------------------------------------------------------------------
 
@@ -109,6 +115,9 @@ class SqliteJournal(DeliverMethods, UpkeepMethods):
         await self._threads.write(lambda db: recording.adopt_published(db, lease, stream, records))
 
     async def read_stream(self, stream: Stream, after_seq: int, limit: int, max_bytes: int) -> list[Entry]:
+        newest = self._tail.read(stream, after_seq, limit, max_bytes)
+        if newest:
+            return newest
         return await self._threads.stages.run(lambda db: entries.read_stream(db, stream, after_seq, limit, max_bytes))
 
     async def advance(self, lease: Lease, stream: Stream, position: int, cluster_id: str | None, at_ms: int) -> None:
@@ -116,6 +125,7 @@ class SqliteJournal(DeliverMethods, UpkeepMethods):
 
     async def refuse_record(self, lease: Lease, stream: Stream, seq: int, reason: str, at_ms: int) -> None:  # noqa: ARG002
         await self._threads.write(lambda db: recording.refuse_record(db, lease, stream, seq, reason))
+        self._tail.forget(stream)
 
     def _is_confirmed(self, stream: Stream) -> bool:
         """Whoever confirmed the cursor still owns the stream."""

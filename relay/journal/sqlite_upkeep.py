@@ -9,6 +9,7 @@ from relay.domain.figures import CallbackFigures, JournalFigures, StreamFigures
 from relay.domain.history import DeadLetter, Gap, Quarantined, ReportLife
 from relay.domain.report import Stream
 from relay.journal import cursors, figures, history, pruning, shortage, streams
+from relay.journal.tail import Tail
 from relay.journal.threads import JournalThreads, unused_bytes
 from relay.ports import Pruned, Retention
 
@@ -22,6 +23,7 @@ class UpkeepMethods:
     """`UpkeepJournal`, `FiguresJournal` and `HistoryJournal`."""
 
     _threads: JournalThreads
+    _tail: Tail
 
     async def prune(self, at_ms: int, limits: Retention) -> Pruned:
         """A transaction for each concern, so that others come in between."""
@@ -30,6 +32,9 @@ class UpkeepMethods:
         pruned = await self._run(_steps(names, at_ms, limits, short=short))
         if short and not pruned.entries and await self._is_short(limits):
             pruned = _total([pruned, await self._run(_last_steps(names, at_ms))])
+        if pruned.entries:
+            for stream, pruned_to in (await self._threads.lists.run(pruning.positions)).items():
+                self._tail.prune(stream, pruned_to)
         return pruned
 
     async def retire_subscriptions(

@@ -1,6 +1,9 @@
 -- name: passed
 SELECT min(position) FROM subscriptions WHERE stream_id = ?1 AND (name <> 'kafka' OR retired_at_ms IS NULL);
 
+-- name: positions
+SELECT source, kind, pruned_to FROM streams;
+
 -- name: forget_passages
 DELETE FROM passages WHERE stream_id = ?1 AND position > ?2;
 

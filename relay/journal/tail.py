@@ -1,0 +1,82 @@
+"""The newest entries of each stream, as committed: who has kept up reads them from memory, at no cost to the disk."""
+
+from collections.abc import Sequence
+
+from relay.domain.report import Entry, Stream
+
+MAX_BYTES = 16 << 20
+"""Of all streams together."""
+
+_ENTRY_BYTES = 500
+"""About what an entry takes beside its value."""
+
+
+class Tail:
+    """Only what was committed is appended, and only after it was; what is not here is in the journal's file."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._entries: dict[Stream, list[Entry]] = {}
+        self._sizes: dict[Stream, int] = {}
+
+    def append(self, stream: Stream, entries: Sequence[Entry]) -> None:
+        if not entries:
+            return
+        kept = self._entries.get(stream)
+        if kept is None or kept[-1].seq + 1 != entries[0].seq:
+            self.forget(stream)
+            kept = self._entries[stream] = []
+        kept += entries
+        self._sizes[stream] = self._sizes.get(stream, 0) + _size(entries)
+        self._shrink(stream)
+
+    def read(self, stream: Stream, after_seq: int, limit: int, max_bytes: int) -> list[Entry]:
+        """As the journal reads; empty if the entry after `after_seq` is not here."""
+        kept = self._entries.get(stream)
+        if kept is None or not kept[0].seq <= after_seq + 1 <= kept[-1].seq:
+            return []
+        start = after_seq + 1 - kept[0].seq
+        found = kept[start : start + limit]
+        total = 0
+        for fitting, entry in enumerate(found):
+            total += len(entry.value)
+            if total > max_bytes and fitting:
+                return found[:fitting]
+        return found
+
+    def forget(self, stream: Stream) -> None:
+        """What is here may no longer be what is in the file."""
+        self._entries.pop(stream, None)
+        self._sizes.pop(stream, None)
+
+    def prune(self, stream: Stream, pruned_to: int) -> None:
+        """The journal no longer holds what is up to there."""
+        kept = self._entries.get(stream)
+        if kept is None or kept[0].seq > pruned_to:
+            return
+        if kept[-1].seq <= pruned_to:
+            self.forget(stream)
+        else:
+            self._cut(stream, pruned_to + 1 - kept[0].seq)
+
+    def _shrink(self, stream: Stream) -> None:
+        """Down to three quarters of its share when it is over, so that the list is cut seldom."""
+        share = self._max_bytes // len(self._entries)
+        if self._sizes[stream] <= share:
+            return
+        kept = self._entries[stream]
+        size_bytes = self._sizes[stream]
+        cut = 0
+        while cut < len(kept) - 1 and size_bytes > share * 3 // 4:
+            size_bytes -= len(kept[cut].value) + _ENTRY_BYTES
+            cut += 1
+        self._cut(stream, cut)
+
+    def _cut(self, stream: Stream, count: int) -> None:
+        kept = self._entries[stream]
+        self._sizes[stream] -= _size(kept[:count])
+        del kept[:count]
+
+
+def _size(entries: Sequence[Entry]) -> int:
+    return sum(len(entry.value) for entry in entries) + _ENTRY_BYTES * len(entries)
