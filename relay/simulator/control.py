@@ -8,14 +8,18 @@ from aiohttp import web
 
 from relay.simulator.endpoint import ReportsEndpoint
 from relay.simulator.faults import Faults, parse_fault
+from relay.simulator.logs import LogsEndpoint
 from relay.simulator.traffic import Item
 
 
 class Control:
     """`POST /simulator/reports`, `GET|POST|DELETE /simulator/faults`, `GET /simulator/state`."""
 
-    def __init__(self, endpoints: Mapping[str, ReportsEndpoint], faults: Faults) -> None:
+    def __init__(
+        self, endpoints: Mapping[str, ReportsEndpoint], logs: Mapping[str, LogsEndpoint], faults: Faults
+    ) -> None:
         self._endpoints = endpoints
+        self._logs = logs
         self._faults = faults
 
     def routes(self) -> list[web.RouteDef]:
@@ -28,12 +32,18 @@ class Control:
         ]
 
     async def put_reports(self, request: web.Request) -> web.Response:
-        """`{"kind":"sms","reports":[{…},…]}`; a report given as text is sent as it is, valid or not."""
+        """`{"kind":"sms","reports":[{…},…]}`; a report given as text is sent as it is, valid or not.
+
+        They are in the logs too. With `"logs_only": true` they are there alone: somebody else has read the reports.
+        """
         given = orjson.loads(await request.read())
         endpoint = self._endpoints.get(given.get("kind"))
         if endpoint is None:
             raise ValueError(f"kind must be one of {sorted(self._endpoints)}")
         items = [report_item(report) for report in given["reports"]]
+        self._logs[endpoint.kind].rows.add(items)
+        if given.get("logs_only"):
+            return _json({"queued": 0})
         endpoint.queue.put(items)
         return _json({"queued": len(items)})
 
@@ -52,11 +62,12 @@ class Control:
         return _json({})
 
     async def state(self, _request: web.Request) -> web.Response:
-        return _json(state(self._endpoints, self._faults))
+        return _json(state(self._endpoints, self._logs, self._faults))
 
 
-def state(endpoints: Mapping[str, ReportsEndpoint], faults: Faults) -> dict[str, Any]:
-    """`{"kinds": {kind: {"waiting", "handed_out", "requests", "drained"}}, "faults_injected": {what: times}}`"""
+def state(endpoints: Mapping[str, ReportsEndpoint], logs: Mapping[str, LogsEndpoint], faults: Faults) -> dict[str, Any]:
+    """``{"kinds": {kind: {"waiting", "handed_out", "requests", "drained"}}, "logs": {kind: {"requests", "refused"}},
+    "faults_injected": {what: times}}``"""
     kinds = {
         kind: {
             "waiting": endpoint.queue.waiting,
@@ -66,7 +77,8 @@ def state(endpoints: Mapping[str, ReportsEndpoint], faults: Faults) -> dict[str,
         }
         for kind, endpoint in endpoints.items()
     }
-    return {"kinds": kinds, "faults_injected": dict(faults.injected)}
+    asked = {kind: {"requests": endpoint.requests, "refused": endpoint.refused} for kind, endpoint in logs.items()}
+    return {"kinds": kinds, "logs": asked, "faults_injected": dict(faults.injected)}
 
 
 def report_item(report: Any) -> Item:

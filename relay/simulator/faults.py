@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+LOGS = "logs"
+"""The kind that a rule names to strike the logs endpoints."""
+
 
 class What(StrEnum):
     """What goes wrong."""
@@ -109,9 +112,14 @@ class Faults:
         self._rules.clear()
 
     def draw(self, kind: str) -> Fault | None:
-        """The fault that strikes the next response of this kind, if any; a used-up rule is dropped."""
+        """The fault that strikes the next response of this kind, if any; a used-up rule is dropped.
+
+        The logs have the kind LOGS, and only rules that name it strike them: what goes wrong with one-time reads is
+        counted apart.
+        """
+        meant = (kind,) if kind == LOGS else (None, kind)
         for index, rule in enumerate(self._rules):
-            if rule.kind in (None, kind) and self._random.random() < rule.rate:
+            if rule.kind in meant and self._random.random() < rule.rate:
                 self._use(index, rule)
                 self.injected[rule.what.value] += 1
                 return rule

@@ -34,6 +34,18 @@ class Credentials:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LogsOptions:
+    """The logs endpoints."""
+
+    retention_seconds: float = 48 * 3600.0
+    """So long after sending a message is in the logs; shorter to compress time."""
+    per_minute: int | None = None
+    """Requests in any minute, all kinds together, above which the answer is 429; None: as many as you like."""
+    most: int | None = None
+    """Rows in one answer, whatever `limit` asks for, without a word about it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SimulatorOptions:
     """One simulator."""
 
@@ -49,3 +61,4 @@ class SimulatorOptions:
     faults: tuple[Fault, ...] = ()
     compress: bool = False
     """Send gzip to clients that accept it."""
+    logs: LogsOptions = field(default_factory=LogsOptions)

@@ -23,10 +23,11 @@ TEXTS = {
 class Refused(Exception):
     """The request gets an error answer instead of reports."""
 
-    def __init__(self, status: int, text: str | None = None) -> None:
+    def __init__(self, status: int, text: str | None = None, *, retry_after: str | None = None) -> None:
         super().__init__(text or status)
         self.status = status
         self.text = text
+        self.retry_after = retry_after
 
 
 def error_body(status: int, text: str | None = None) -> bytes:

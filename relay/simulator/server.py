@@ -13,6 +13,8 @@ from relay.simulator.control import Control, report_item, state
 from relay.simulator.endpoint import ReportsEndpoint
 from relay.simulator.faults import Faults
 from relay.simulator.ledger import Ledger
+from relay.simulator.log_rows import LogRows
+from relay.simulator.logs import Allowance, LogsEndpoint
 from relay.simulator.options import SimulatorOptions, TrafficOptions
 from relay.simulator.queue import ReportQueue
 from relay.simulator.traffic import Traffic
@@ -20,6 +22,7 @@ from relay.simulator.traffic import Traffic
 log = structlog.get_logger(__name__)
 
 REPORTS_PATHS = {"sms": "/sms/1/reports", "voice": "/tts/3/reports"}
+LOGS_PATHS = {"sms": "/sms/1/logs", "voice": "/tts/3/logs"}
 NO_TRAFFIC = TrafficOptions()
 SHUTDOWN_SECONDS = 1.0
 
@@ -39,7 +42,14 @@ class Simulator:
         self._stopping = asyncio.Event()
         self._runner: web.AppRunner | None = None
         started_at_ms = _now_ms()
-        self._endpoints = {kind: self._endpoint(kind, started_at_ms) for kind in REPORTS_PATHS}
+        allowance = Allowance(options.logs.per_minute)
+        self._endpoints: dict[str, ReportsEndpoint] = {}
+        self._logs: dict[str, LogsEndpoint] = {}
+        for kind in REPORTS_PATHS:
+            given = options.traffic.get(kind, NO_TRAFFIC)
+            traffic = Traffic(kind, given, seed=options.seed, started_at_ms=started_at_ms)
+            self._endpoints[kind] = self._reports_endpoint(kind, traffic)
+            self._logs[kind] = self._logs_endpoint(kind, traffic, allowance)
 
     @property
     def base_url(self) -> str:
@@ -47,11 +57,13 @@ class Simulator:
 
     def enqueue(self, kind: str, reports: Iterable[Any]) -> None:
         """Add reports (objects, or text to be sent as it is) before what is generated."""
-        self._endpoints[kind].queue.put([report_item(report) for report in reports])
+        items = [report_item(report) for report in reports]
+        self._endpoints[kind].queue.put(items)
+        self._logs[kind].rows.add(items)
 
     def state(self) -> dict[str, Any]:
         """As `GET /simulator/state` answers."""
-        return state(self._endpoints, self.faults)
+        return state(self._endpoints, self._logs, self.faults)
 
     @property
     def drained(self) -> bool:
@@ -63,7 +75,8 @@ class Simulator:
         self._stopping.clear()
         app = web.Application()
         app.add_routes([web.get(REPORTS_PATHS[kind], endpoint.get) for kind, endpoint in self._endpoints.items()])
-        app.add_routes(Control(self._endpoints, self.faults).routes())
+        app.add_routes([web.get(LOGS_PATHS[kind], endpoint.get) for kind, endpoint in self._logs.items()])
+        app.add_routes(Control(self._endpoints, self._logs, self.faults).routes())
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()
         site = web.TCPSite(runner, self.options.host, self._port, reuse_address=True)
@@ -92,16 +105,26 @@ class Simulator:
     ) -> None:
         await self.close()
 
-    def _endpoint(self, kind: str, started_at_ms: int) -> ReportsEndpoint:
-        options = self.options
-        traffic = Traffic(kind, options.traffic.get(kind, NO_TRAFFIC), seed=options.seed, started_at_ms=started_at_ms)
+    def _reports_endpoint(self, kind: str, traffic: Traffic) -> ReportsEndpoint:
         return ReportsEndpoint(
             kind,
             ReportQueue(traffic, _now_ms),
             faults=self.faults,
             ledger=self.ledger,
-            credentials=options.credentials,
-            compress=options.compress,
+            credentials=self.options.credentials,
+            compress=self.options.compress,
+            now_ms=_now_ms,
+            stopping=self._stopping,
+        )
+
+    def _logs_endpoint(self, kind: str, traffic: Traffic, allowance: Allowance) -> LogsEndpoint:
+        return LogsEndpoint(
+            LogRows(kind, traffic, _now_ms),
+            options=self.options.logs,
+            allowance=allowance,
+            faults=self.faults,
+            credentials=self.options.credentials,
+            compress=self.options.compress,
             now_ms=_now_ms,
             stopping=self._stopping,
         )

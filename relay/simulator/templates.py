@@ -16,6 +16,7 @@ CURRENCIES = ("EUR", "EUR", "USD", "GBP")
 
 ID_MARK = "<id>"
 BULK_MARK = "<bulk>"
+SENT_MARK = b"<sentAt>"
 HEAD = b'{"bulkId":"%b","messageId":"'
 """How every report begins, up to the messageId: the rest is a template's."""
 
@@ -27,6 +28,11 @@ class Template(NamedTuple):
     outcome: str
     offset_minutes: int
     times: Sequence[tuple[bytes, int]]
+
+    @property
+    def sent_before_ms(self) -> int:
+        """How long before that moment the message was sent."""
+        return dict(self.times)[SENT_MARK]
 
     def at(self, available_at_ms: int) -> list[bytes]:
         """The body with its times filled in, cut where the messageId belongs: `message_id.join(...)` completes it."""

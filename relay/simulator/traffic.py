@@ -1,7 +1,9 @@
 """Generated reports: endless, seeded, without memory. Report number n is always the same, whenever it is made."""
 
 import random
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from relay.simulator.options import TrafficOptions
@@ -16,6 +18,8 @@ TIME_STEP_MS = 1000
 """Reports that became available in the same step carry the same times: rendering them is shared."""
 
 FRESH, DUPLICATE, REVISION = range(3)
+NO_TEMPLATE = -1
+_HEX = frozenset("0123456789abcdef")
 
 
 class Item(NamedTuple):
@@ -32,16 +36,18 @@ class Traffic:
 
     def __init__(self, kind: str, options: TrafficOptions, *, seed: int, started_at_ms: int) -> None:
         chance = random.Random(f"traffic {kind} {seed}")
+        self.templates = prepare(kind, seed)
         self._options = options
         self._started_at_ms = started_at_ms
-        self._templates = prepare(kind, seed)
-        self._order = [chance.randrange(len(self._templates)) for _ in range(ROLES)]
+        self._order = [chance.randrange(len(self.templates)) for _ in range(ROLES)]
         self._roles = [_role(chance, options) for _ in range(ROLES)]
-        self._revised = _other_outcomes(self._templates)
+        self._revised = _other_outcomes(self.templates)
+        self._revisions: Sequence[tuple[int, ...]] | None = None
+        self._contents: list[tuple[int, int]] = []
         self._message_prefix = _uuid_prefix(chance)
         self._bulk_prefix = _uuid_prefix(chance)
         self._rendered: dict[int, list[bytes]] = {}
-        self._rendered_step = -1
+        self._rendered_ms = -1
 
     def due(self, now_ms: int) -> int:
         """How many have become available by now."""
@@ -66,12 +72,76 @@ class Traffic:
             root, variant = self._content(number)
             if root // BULK_SIZE != bulk:
                 bulk = root // BULK_SIZE
-                bulk_id = f"{self._bulk_prefix}{bulk:012x}"
+                bulk_id = self.bulk_id(root)
                 head = HEAD % bulk_id.encode()
-            message_id = f"{self._message_prefix}{root:012x}"
+            message_id = self.message_id(root)
             id_bytes = message_id.encode()
             body = head + id_bytes + id_bytes.join(self._rendered_at(number, variant))
-            yield Item(message_id, bulk_id, self._templates[variant].outcome, body)
+            yield Item(message_id, bulk_id, self.templates[variant].outcome, body)
+
+    def saying(self, first: int, last: int, made: int, variants: frozenset[int]) -> Iterator[tuple[int, int, int]]:
+        """Which of the reports `last` down to `first` are made from one of these templates and have the last word on
+        their message among the first `made` reports: (report, message, template)."""
+        pattern = self._pattern()
+        for number in range(last, first - 1, -1):
+            root_before, variant = pattern[number if number < ROLES else ROLES + number % ROLES]
+            if variant in variants and self._is_last(number, number - root_before, made):
+                yield number, number - root_before, variant
+
+    def _is_last(self, number: int, root: int, made: int) -> bool:
+        revisions = self._revisions_of(root)
+        return not revisions or number == max(
+            (root + later for later in revisions if root + later < made), default=root
+        )
+
+    def numbers(self, first_ms: int, last_ms: int, made: int) -> range:
+        """Which of the first `made` reports carry times made from a moment between these two."""
+        low = bisect_left(range(made), first_ms, key=self.moment_ms)
+        return range(low, bisect_right(range(made), last_ms, lo=low, key=self.moment_ms))
+
+    def moment_ms(self, number: int) -> int:
+        """From when the times in report `number` are counted back."""
+        return self._available_at_ms(number) // TIME_STEP_MS * TIME_STEP_MS
+
+    def about(self, root: int) -> list[int]:
+        """The reports that may have the last word on this message."""
+        return [root, *(root + offset for offset in self._revisions_of(root))]
+
+    def root_of(self, message_id: str) -> int | None:
+        """The message with this id, if it can be one of ours."""
+        return _numbered(message_id, self._message_prefix)
+
+    def roots_of(self, bulk_id: str) -> range:
+        """The messages with this bulkId."""
+        bulk = _numbered(bulk_id, self._bulk_prefix)
+        return range(0) if bulk is None else range(bulk * BULK_SIZE, (bulk + 1) * BULK_SIZE)
+
+    def message_id(self, root: int) -> str:
+        return f"{self._message_prefix}{root:012x}"
+
+    def bulk_id(self, root: int) -> str:
+        return f"{self._bulk_prefix}{root // BULK_SIZE:012x}"
+
+    def _revisions_of(self, root: int) -> tuple[int, ...]:
+        """How many reports later each revision of this message comes."""
+        if self._revisions is None:
+            offsets: defaultdict[int, list[int]] = defaultdict(list)
+            for number in range(2 * ROLES + ROLES // 2):
+                if self._roles[number % ROLES][0] == REVISION and (found := self._content(number)[0]) != number:
+                    offsets[found].append(number - found)
+            self._revisions = [tuple(offsets.get(found, ())) for found in range(2 * ROLES)]
+        return self._revisions[root if root < ROLES else ROLES + root % ROLES]
+
+    def _pattern(self) -> Sequence[tuple[int, int]]:
+        """For each report how many reports earlier its message's first one was, and its template; NO_TEMPLATE if it
+        only repeats what was said. The second half repeats for ever; the beginning differs."""
+        if not self._contents:
+            for number in range(2 * ROLES):
+                role, distance = self._roles[number % ROLES]
+                root, variant = self._content(number)
+                repeats = role == DUPLICATE and number >= distance
+                self._contents.append((number - root, NO_TEMPLATE if repeats else variant))
+        return self._contents
 
     def _content(self, number: int) -> tuple[int, int]:
         """The message that report `number` is about, and the template that it is made from."""
@@ -88,13 +158,13 @@ class Traffic:
         return number
 
     def _rendered_at(self, number: int, variant: int) -> list[bytes]:
-        step = self._available_at_ms(number) // TIME_STEP_MS
-        if step != self._rendered_step:
-            self._rendered_step = step
+        moment_ms = self.moment_ms(number)
+        if moment_ms != self._rendered_ms:
+            self._rendered_ms = moment_ms
             self._rendered.clear()
         rendered = self._rendered.get(variant)
         if rendered is None:
-            rendered = self._rendered[variant] = self._templates[variant].at(step * TIME_STEP_MS)
+            rendered = self._rendered[variant] = self.templates[variant].at(moment_ms)
         return rendered
 
     def _available_at_ms(self, number: int) -> int:
@@ -123,6 +193,11 @@ def _other_outcomes(templates: list[Template]) -> list[int]:
         )
         for start in range(count)
     ]
+
+
+def _numbered(id_: str, prefix: str) -> int | None:
+    digits = id_.removeprefix(prefix)
+    return int(digits, 16) if len(digits) == 12 and _HEX.issuperset(digits) else None
 
 
 def _uuid_prefix(chance: random.Random) -> str:

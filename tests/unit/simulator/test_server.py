@@ -132,6 +132,7 @@ async def test_state(start: Start, session: aiohttp.ClientSession) -> None:
             "sms": {"waiting": 10, "handed_out": 50, "requests": 1, "drained": False},
             "voice": {"waiting": 0, "handed_out": 0, "requests": 0, "drained": True},
         },
+        "logs": {"sms": {"requests": 0, "refused": 0}, "voice": {"requests": 0, "refused": 0}},
         "faults_injected": {},
     }
     await read(session, simulator.base_url + SMS)
