@@ -7,9 +7,11 @@ stands for null, as does one marked nil. Of a documented member that comes twice
 from collections.abc import Mapping
 from typing import Any
 
-from relay.domain.fields import GROUPS, FieldType, documented_fields
+from relay.domain.fields import GROUPS, FieldType, documented_fields, has_generations
+from relay.domain.generations import NESTED, newer_fields
 
 _NO_FIELDS: Mapping[str, FieldType] = {}
+_NESTED: Mapping[str, Mapping[str, FieldType]] = {**{name: newer_fields(name) for name in NESTED}, **GROUPS}
 
 
 class Element:
@@ -33,8 +35,9 @@ class Element:
         self.deep = False
 
     def fields_of(self, name: str) -> Mapping[str, FieldType]:
-        """The documented members of a member: there are some if this is an entry and that one of its groups."""
-        return GROUPS.get(name, _NO_FIELDS) if self.collects else _NO_FIELDS
+        """The documented members of a member: there are some if this is an entry and that a
+        nested object with documented fields."""
+        return _NESTED.get(name, _NO_FIELDS) if self.collects else _NO_FIELDS
 
     def add(self, name: str, value: Any) -> None:
         if name not in self.members or name in self.fields:
@@ -72,7 +75,8 @@ class Element:
 
 def entry_fields(kind: str) -> Mapping[str, FieldType]:
     """The documented members of an entry."""
-    return {"messageId": FieldType.TEXT, "mccmnc": FieldType.TEXT, **documented_fields(kind)}
+    newer = newer_fields() if has_generations(kind) else {}
+    return {"messageId": FieldType.TEXT, "mccmnc": FieldType.TEXT, **newer, **documented_fields(kind)}
 
 
 def local_name(qname: str) -> str:

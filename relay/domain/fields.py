@@ -48,6 +48,11 @@ _DOCUMENTED: Final = {
     "fileDuration": FieldType.NUMBER,
     "dtmfCodes": FieldType.TEXT,
     "recordedAudioFileUrl": FieldType.URL,
+    "scenarioId": FieldType.TEXT,
+    "scenarioName": FieldType.TEXT,
+    "applicationId": FieldType.TEXT,
+    "entityId": FieldType.TEXT,
+    "campaignReferenceId": FieldType.TEXT,
 }
 _CODE: Final = {
     "groupId": FieldType.INTEGER,
@@ -76,7 +81,12 @@ _ORIGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:)//[^/?#]+")
 def documented_fields(kind: str) -> dict[str, FieldType]:
     """The documented fields of a kind's reports, without `messageId`. SMS and voice share a table: either may turn
     up in the other's logs."""
-    return _DOCUMENTED if kind in {"sms", "voice"} else _SHARED
+    return _DOCUMENTED if has_generations(kind) else _SHARED
+
+
+def has_generations(kind: str) -> bool:
+    """Whether several generations of the API have reports of this kind, and what they call things is known."""
+    return kind in {"sms", "voice"}
 
 
 class Base(NamedTuple):

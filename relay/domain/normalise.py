@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from relay.domain.codes import outcome_of
-from relay.domain.fields import GROUPS, FieldType, base_of, converter, documented_fields
+from relay.domain.fields import GROUPS, FieldType, base_of, converter, documented_fields, has_generations
+from relay.domain.generations import MARKS, as_documented
 from relay.domain.identity import LONGEST_MESSAGE_ID, usable_message_id
 from relay.domain.report import Report
 from relay.domain.timestamps import rfc3339
@@ -45,10 +46,14 @@ Step = Callable[[Fields, str, Fields], None]
 
 
 class _Plan(NamedTuple):
-    """What a layout needs: `timestamps` hold strings; `steps` change the other fields that may have to change."""
+    """What a layout needs: `timestamps` hold strings; `steps` change the other fields that may have to change.
+
+    `newer`: first of all its fields take the names and places of the documents, which makes it another layout.
+    """
 
     timestamps: tuple[str, ...]
     steps: tuple[tuple[str, Step], ...]
+    newer: bool = False
 
 
 class _Codes(NamedTuple):
@@ -66,18 +71,18 @@ class _Codes(NamedTuple):
 class Normaliser:
     """Makes the reports of one kind, fetched from one base URL."""
 
-    __slots__ = ("_base", "_codes", "_documented", "_plans")
+    __slots__ = ("_base", "_codes", "_documented", "_marks", "_plans")
 
     def __init__(self, kind: str, base_url: str) -> None:
         self._base = base_of(base_url)
         self._documented = documented_fields(kind)
+        self._marks = MARKS if has_generations(kind) else frozenset()
         self._plans: dict[tuple[Any, ...], _Plan] = {}
         self._codes: dict[bytes, _Codes] = {}
 
     def report(self, entry: Fields) -> Report:
         """Normalise `entry` in place and write it. Raises `Unusable`, or `Inexact`: then parse it from its source."""
-        layout = (*entry, *map(type, entry.values()))
-        timestamps, steps = self._plans.get(layout) or self._planned(entry, layout)
+        timestamps, steps, _ = self._plan_for(entry)
         message_id = entry.get("messageId")
         if type(message_id) is not str or not message_id.isprintable() or not 0 < len(message_id) <= LONGEST_MESSAGE_ID:
             message_id = entry["messageId"] = usable_message_id(message_id)
@@ -113,12 +118,21 @@ class Normaliser:
                 self._codes[remembered] = codes
         return codes
 
+    def _plan_for(self, entry: Fields) -> _Plan:
+        layout = (*entry, *map(type, entry.values()))
+        plan = self._plans.get(layout) or self._planned(entry, layout)
+        if plan.newer:
+            as_documented(entry)
+            layout = (*entry, *map(type, entry.values()))
+            plan = self._plans.get(layout) or self._planned(entry, layout)
+        return plan
+
     def _planned(self, entry: Fields, layout: tuple[Any, ...]) -> _Plan:
         timestamps = [key for key, value in entry.items() if self._is_timestamp(key, value)]
         steps = [(key, step) for key, value in entry.items() if (step := self._step(key, value))]
         if "mccmnc" in entry:  # last, when it is settled whether there is a `mccMnc`
             steps.append(("mccmnc", _take_mccmnc))
-        plan = _Plan(tuple(timestamps), tuple(steps))
+        plan = _Plan(tuple(timestamps), tuple(steps), not self._marks.isdisjoint(entry))
         if len(layout) <= 128 and sum(map(len, entry)) <= _LONGEST_REMEMBERED:
             _make_room(self._plans, _MOST_LAYOUTS)
             self._plans[layout] = plan
