@@ -57,6 +57,19 @@ class Process:
         self._process.send_signal(signal.SIGTERM)
         return await asyncio.to_thread(self._process.wait, STOP_SECONDS)
 
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def run_beside(self) -> tuple[int, str]:
+        """Start the same command once more and wait for its end: exit code and output."""
+        process = await asyncio.create_subprocess_exec(
+            *self._arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        output, _ = await asyncio.wait_for(process.communicate(), STOP_SECONDS)
+        assert process.returncode is not None
+        return process.returncode, output.decode()
+
     def get(self, path: str) -> str:
         with urllib.request.urlopen(self.url + path, timeout=5) as answer:
             body: bytes = answer.read()
