@@ -485,13 +485,15 @@ class EventSink(Protocol):
 
     async def cluster_id(self) -> str: ...
     async def read_cursor(self) -> int | None:
-        """The last seq that is committed in Kafka; None only if Kafka says that there is none (-1)."""
+        """The last seq that is committed in Kafka; None only if Kafka says that there is none (-1), or that a commit
+        hangs although opening has ended all of ours: then the tail of the topics knows."""
 
     async def last_published_seq(self) -> int | None:
         """From the tail of the topics, by `relay_journal` and `relay_seq`; None if no record of ours is found."""
 
     async def read_published(self, after_seq: int) -> list[Record]:
-        """Records of ours in the topics with a greater seq, read_committed, ascending."""
+        """Records of ours in the topics with a greater seq, read_committed, ascending: the next page, empty at the
+        end."""
 
     async def publish(self, records: Sequence[Record], position: int) -> None:
         """One transaction: records and the cursor at `position`. Returns only when committed, else a SinkError."""

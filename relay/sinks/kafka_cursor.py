@@ -10,11 +10,17 @@ from aiokafka.client import ConnectionGroup, CoordinationType
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.commit import OffsetFetchRequest_v3
 from aiokafka.protocol.types import Boolean, CompactArray, CompactString, Int16, Int32, Int64, Schema, TaggedFields
-from tenacity import retry, retry_if_exception, wait_exponential
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_exponential
 
+from relay.ports import SinkError
 from relay.sinks.kafka_client import StreamClient
+from relay.sinks.kafka_errors import UnstableOffsetCommitError
 
 NOTHING_COMMITTED = -1
+
+
+class CursorHangs(SinkError):
+    """A transactional commit of the offset is pending and stays so."""
 
 
 class CursorNotAnsweredError(errors.KafkaError):  # type: ignore[misc]
@@ -85,13 +91,29 @@ class StableOffsetFetch(Request[OffsetFetchRequest_v3 | OffsetFetchRequest_v7]):
         return request_struct_class(self._group, [(self._topic, [self._partition])])
 
 
-@retry(
-    retry=retry_if_exception(lambda error: getattr(error, "retriable", False)),
-    wait=wait_exponential(multiplier=0.05, max=1.0),
-)
-async def read_committed_offset(client: StreamClient, group: str, topic: str, partition: int) -> int | None:
-    """What the group has committed; None only if the coordinator says: nothing. Tried again until the caller's
-    deadline while the coordinator moves, loads, has a commit pending, or leaves the partition out of its answer."""
+async def read_committed_offset(
+    client: StreamClient, group: str, topic: str, partition: int, *, patience_seconds: float
+) -> int | None:
+    """What the group has committed; None only if the coordinator says: nothing. Asked again until `patience_seconds`
+    have passed while the coordinator moves, loads, has a commit pending, or leaves the partition out of its answer.
+
+    Raises CursorHangs if a commit is pending all the time, else aiokafka's error.
+    """
+    again = AsyncRetrying(
+        retry=retry_if_exception(lambda error: getattr(error, "retriable", False)),
+        wait=wait_exponential(multiplier=0.05, max=1.0),
+        stop=stop_after_delay(patience_seconds),
+        reraise=True,
+    )
+    try:
+        return await again(_ask, client, group, topic, partition)
+    except UnstableOffsetCommitError as error:
+        raise CursorHangs(
+            f"a commit of {topic}/{partition} by {group} is pending for {patience_seconds:.0f} s"
+        ) from error
+
+
+async def _ask(client: StreamClient, group: str, topic: str, partition: int) -> int | None:
     node = await client.coordinator_lookup(CoordinationType.GROUP, group)
     answer = await client.send(node, StableOffsetFetch(group, topic, partition), group=ConnectionGroup.COORDINATION)
     _raise_for(answer.error_code, group)

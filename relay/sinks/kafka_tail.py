@@ -99,7 +99,11 @@ class StreamTail:
         position = bounds.start
         give_up_at = time.monotonic() + self._stall_seconds
         while position < bounds.end:
-            fetched = await self._fetch(place, position)
+            try:
+                fetched = await self._fetch(place, position)
+            except errors.OffsetOutOfRangeError:  # retention has deleted what was there
+                position = max(position + 1, await self._offset(place, _EARLIEST))
+                continue
             for consumed in fetched:
                 record = self._own(consumed)
                 if record is not None and consumed.offset < bounds.end:

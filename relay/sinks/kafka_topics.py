@@ -59,7 +59,12 @@ async def _create(client: StreamClient, partitions: Mapping[str, int], create: C
         (topic, count, create.replication_factor, [], []) for topic, count in partitions.items()
     ]
     request = CreateTopicsRequest(new, CREATE_TIMEOUT_MS, validate_only=False)
-    answer = await (client.ask(request) if controller is None else client.send(controller.nodeId, request))
+    try:
+        answer = await (client.ask(request) if controller is None else client.send(controller.nodeId, request))
+    except errors.IncompatibleBrokerVersion:
+        # A broker that cannot be told to create topics (an embedded one) may do so when they are asked for.
+        await client.ask(MetadataRequest(list(partitions), allow_auto_topic_creation=True))
+        return
     for topic, error_code, *said in answer.topic_errors:
         error = errors.for_code(error_code)
         # Another stream of this process, or somebody else, was quicker.

@@ -44,6 +44,7 @@ SINGLE_BROKER = {
     "group.initial.rebalance.delay.ms": "0",
     "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",
+    "log.retention.ms": "-1",  # records of tests are as old as they like
     "num.network.threads": "2",
     "num.io.threads": "4",
     "offsets.topic.num.partitions": "2",
