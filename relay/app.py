@@ -3,10 +3,11 @@
 import asyncio
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 
 import structlog
+from aiohttp import web
 
 from relay.config import CallbackConfig, Config, KafkaConfig, SourceConfig
 from relay.domain.envelope import StreamEnvelope
@@ -24,7 +25,7 @@ from relay.stages.publish import Publish
 from relay.stages.stage import Stage, Step
 from relay.stages.unpack import Unpack
 from relay.stages.upkeep import Upkeep
-from relay.web import HttpService, api_token, make_web
+from relay.web import HttpService, Push, PushEndpoint, api_token, make_push_web, make_web
 
 log = structlog.get_logger(__name__)
 
@@ -79,12 +80,18 @@ class Relay:
         self._failed = asyncio.Event()
         self._cleanup = AsyncExitStack()
         self._port = config.http.port
+        self._push_port = config.http.push_port
+        self._wake_unpack: dict[Stream, Callable[[], None]] = {}
 
     @property
     def url(self) -> str:
         """Of the HTTP service, once started."""
-        host = self._config.http.host
-        return f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{self._port}"  # noqa: S104 - a comparison
+        return self._url(self._port)
+
+    @property
+    def push_url(self) -> str:
+        """Where /push is, once started."""
+        return self.url if self._push_port is None else self._url(self._push_port)
 
     async def start(self) -> None:
         """Open the journal, then the HTTP service, then all stages. What was begun is undone by `stop`."""
@@ -120,7 +127,8 @@ class Relay:
                 raise error
 
     async def stop_polling(self) -> None:
-        """No new polls; those in flight are finished and committed when this returns."""
+        """No new polls and pushes; polls in flight are finished and committed when this returns."""
+        self._push.stop()
         await self._stop_stages("intake")
 
     async def drained(self, seconds: float, *, unless: asyncio.Event | None = None, callbacks: bool = False) -> bool:
@@ -144,6 +152,7 @@ class Relay:
 
     async def _start_web(self) -> None:
         config = self._config
+        self._push = push = self._make_push()
         application = make_web(
             instance=config.instance,
             token=api_token(config),
@@ -151,11 +160,35 @@ class Relay:
             health=self.health,
             telemetry=self.telemetry,
             now_ms=now_ms,
+            push=push if config.http.push_port is None else None,
         )
-        service = HttpService(application, host=config.http.host, port=config.http.port)
+        self._port = await self._serve(application, config.http.port)
+        if config.http.push_port is not None:
+            self._push_port = await self._serve(make_push_web(push), config.http.push_port)
+
+    async def _serve(self, application: web.Application, port: int) -> int:
+        """The port that it listens on now."""
+        service = HttpService(application, host=self._config.http.host, port=port)
         self._cleanup.push_async_callback(service.stop)
         await service.start()
-        self._port = service.port
+        return service.port
+
+    def _make_push(self) -> Push:
+        return Push(
+            [endpoint for source in self._config.sources for endpoint in _push_endpoints(source)],
+            journal=self._journal,
+            limits=self._config.journal,
+            now_ms=now_ms,
+            wake_unpack=self._pushed,
+        )
+
+    def _pushed(self, stream: Stream) -> None:
+        if stream in self._wake_unpack:  # else it has not started yet, and looks by itself
+            self._wake_unpack[stream]()
+
+    def _url(self, port: int) -> str:
+        host = self._config.http.host
+        return f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{port}"  # noqa: S104 - a comparison
 
     async def _start_stream(self, source: SourceConfig, client: InfobipSource, stream: Stream) -> None:
         lease = await self._journal.acquire_lease(f"stream/{stream}")
@@ -166,6 +199,7 @@ class Relay:
         ]
         unpack = Unpack(stream, self._journal, self.telemetry, now_ms, _wake_all(followers))
         unpacking = self._start("unpack", f"unpack/{stream}", unpack.step)
+        self._wake_unpack[stream] = unpacking.wake.set
         if self._config.kafka is None:
             await self._journal.confirm_without_kafka(lease, stream)
         else:
@@ -253,6 +287,15 @@ class Relay:
             return await self._journal.figures(now_ms())
         except JournalError:
             return None
+
+
+def _push_endpoints(source: SourceConfig) -> Iterator[PushEndpoint]:
+    if not source.push.enabled or source.push.token is None:
+        return
+    for endpoint in source.endpoints:
+        poll = source.poll_for(endpoint.kind)
+        stream = Stream(source.name, endpoint.kind)
+        yield PushEndpoint(stream, source.push.token, source.base_url, poll.max_body_bytes, poll.timeout_seconds)
 
 
 def _wake_all(stages: list[Stage]) -> Callable[[], None]:

@@ -118,8 +118,11 @@ class IntakeJournal(Protocol):
     async def mark_poll(self, lease: Lease, stream: Stream, at_ms: int) -> None:
         """Durable before the request is sent."""
 
-    async def append_fetch(self, lease: Lease, stream: Stream, fetch: Fetch, gap: GapCause | None) -> int:
-        """Append the body whoever holds the lease by now; clear our own mark; open the gap, if any."""
+    async def append_fetch(self, lease: Lease | None, stream: Stream, fetch: Fetch, gap: GapCause | None) -> int:
+        """Append the body whoever holds the lease by now; clear our own mark; open the gap, if any.
+
+        Without a lease: what was pushed, which is no poll's answer and touches no mark.
+        """
 
     async def end_poll(self, lease: Lease, stream: Stream, at_ms: int, gap: GapCause | None, *, success: bool) -> None:
         """A poll that brought no body: clear our mark, note the success (204) or open a gap."""
@@ -127,6 +130,13 @@ class IntakeJournal(Protocol):
     async def note_unread(self, lease: Lease, stream: Stream, at_ms: int) -> None:
         """No successful poll for 47 hours: open the gap `unread` (once)."""
 
+    async def pressure(self, stream: Stream) -> Pressure: ...
+
+
+class PushJournal(Protocol):
+    """For what is pushed to us, at whichever replica it arrives."""
+
+    async def append_fetch(self, lease: Lease | None, stream: Stream, fetch: Fetch, gap: GapCause | None) -> int: ...
     async def pressure(self, stream: Stream) -> Pressure: ...
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from relay.config.error import Problem
+from relay.config.kafka import KafkaConfig
 from relay.config.model import Config
 
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -14,16 +15,22 @@ def advice(config: Config) -> Iterator[Problem]:
     for index, source in enumerate(config.sources):
         if _in_the_clear(source.base_url):
             yield Problem(("sources", index, "base_url"), "credentials travel unencrypted; use https://")
+    if config.http.push_port is not None and not any(source.push.enabled for source in config.sources):
+        yield Problem(("http", "push_port"), "no source takes pushes; enable sources.push or leave it out")
     for index, callback in enumerate(config.callbacks):
         if not callback.secrets:
             what = "posts are not signed, so the receiver cannot tell who sent them; add a secret (whsec_…)"
             yield Problem(("callbacks", index, "secrets"), what)
     if config.kafka is not None:
-        if config.kafka.security.protocol == "SASL_PLAINTEXT":
-            yield Problem(("kafka", "security", "protocol"), "credentials travel unencrypted; use SASL_SSL")
-        if config.kafka.delivery == "idempotent":
-            what = "a report may reach Kafka twice after a crash; use transactional where brokers allow it"
-            yield Problem(("kafka", "delivery"), what)
+        yield from _kafka_advice(config.kafka)
+
+
+def _kafka_advice(kafka: KafkaConfig) -> Iterator[Problem]:
+    if kafka.security.protocol == "SASL_PLAINTEXT":
+        yield Problem(("kafka", "security", "protocol"), "credentials travel unencrypted; use SASL_SSL")
+    if kafka.delivery == "idempotent":
+        what = "a report may reach Kafka twice after a crash; use transactional where brokers allow it"
+        yield Problem(("kafka", "delivery"), what)
 
 
 def _in_the_clear(url: str) -> bool:

@@ -26,10 +26,8 @@ LATER = (
     Later("sources.endpoints.path", "own path", _given, "leave it out and read sms or voice"),
     Later("sources.endpoints.logs_path", "own path", _given, "leave it out"),
     Later("sources.endpoints.version", "version", _given, "leave it out"),
-    Later("sources.push.enabled", "push", bool, "set it to false"),
     Later("sources.reconcile.enabled", "reconcile", bool, "set it to false"),
     Later("sources.recordings.enabled", "recordings", bool, "set it to false"),
-    Later("http.push_port", "push", _given, "leave it out"),
     Later("callbacks.rate_per_second", "rate limit", _given, "leave it out"),
     Later("callbacks.allow_private", "refusing private addresses", lambda allowed: not allowed, "leave it out"),
 )

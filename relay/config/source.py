@@ -61,7 +61,9 @@ class PushConfig(Section):
     """Infobip's own notifyUrl push as a second way in."""
 
     enabled: bool = Field(default=False, description="Take reports at POST /push/{source}/{kind}")
-    token: Secret | None = Field(default=None, description="What the pusher must present; a secret")
+    token: Secret | None = Field(
+        default=None, description="What the pusher must present, as bearer token or as password; a secret"
+    )
 
 
 class ReconcileConfig(Section):

@@ -58,6 +58,11 @@ class BodyBuffer:
             self.damaged = True
             self.problem = "compressed body ended early"
 
+    @property
+    def size_bytes(self) -> int:
+        """Of what `content` would answer now."""
+        return self._size
+
     def content(self) -> bytes:
         """All that is there, decoded."""
         return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)

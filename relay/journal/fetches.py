@@ -13,7 +13,7 @@ from relay.ports import ClaimedFetch, Fetch, Lease, LeaseLost
 _SQL = load("fetches")
 
 
-def append_fetch(db: apsw.Connection, lease: Lease, stream: Stream, fetch: Fetch, gap: GapCause | None) -> int:
+def append_fetch(db: apsw.Connection, lease: Lease | None, stream: Stream, fetch: Fetch, gap: GapCause | None) -> int:
     """A body in hand is written whoever holds the lease by now: it exists nowhere else."""
     row = streams.find_or_add(db, stream)
     db.execute(
@@ -33,7 +33,7 @@ def append_fetch(db: apsw.Connection, lease: Lease, stream: Stream, fetch: Fetch
     fetch_id = db.last_insert_rowid()
     db.execute(_SQL["append_body"], (fetch_id, fetch.body))
     db.execute(_SQL["count_in"], (row.id, fetch.entries_estimate))
-    if fetch.origin is Origin.POLL:
+    if lease is not None and fetch.origin is Origin.POLL:
         streams.clear_own_mark(db, row.id, lease)
     if gap is not None:
         streams.open_gap(db, row, gap, until_ms=fetch.received_at_ms, at_ms=fetch.received_at_ms)

@@ -64,7 +64,7 @@ class SqliteJournal(DeliverMethods, UpkeepMethods):
     async def mark_poll(self, lease: Lease, stream: Stream, at_ms: int) -> None:
         await self._threads.take_in(lambda db: streams.mark_poll(db, lease, stream, at_ms), 0)
 
-    async def append_fetch(self, lease: Lease, stream: Stream, fetch: Fetch, gap: GapCause | None) -> int:
+    async def append_fetch(self, lease: Lease | None, stream: Stream, fetch: Fetch, gap: GapCause | None) -> int:
         return await self._threads.take_in(
             lambda db: fetches.append_fetch(db, lease, stream, fetch, gap), len(fetch.body)
         )

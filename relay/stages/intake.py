@@ -8,7 +8,6 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Coroutine
-from typing import NamedTuple
 
 import structlog
 
@@ -27,6 +26,7 @@ from relay.domain.polling import (
     next_poll,
 )
 from relay.domain.report import GapCause, Origin, Stream
+from relay.domain.room import NoRoom, no_room
 from relay.observe import Health, Telemetry
 from relay.ports import (
     Answer,
@@ -46,13 +46,6 @@ PAUSED_CHECK_SECONDS = 1.0
 COMMIT_RETRY_SECONDS = 1.0
 FAILURES_DEGRADED = 3
 REFUSED = frozenset({PollOutcome.UNAUTHORIZED, PollOutcome.FORBIDDEN})
-
-
-class Paused(NamedTuple):
-    """Why polling waits: a fixed word for the metric, a sentence for people."""
-
-    reason: str
-    message: str
 
 
 class Intake:
@@ -99,7 +92,7 @@ class Intake:
         self._drained_at = 0.0
         """When an answer last held all that waited: nothing unread is older."""
         self._unread_noted = False
-        self._paused: Paused | None = None
+        self._paused: NoRoom | None = None
 
     async def step(self) -> float:
         """Poll once if it is time and nothing stands against it; answers how long to wait.
@@ -120,7 +113,7 @@ class Intake:
         except LeaseLost:
             raise
         except JournalError as error:
-            paused = Paused("journal", f"the journal cannot be written: {error}")
+            paused = NoRoom("journal", f"the journal cannot be written: {error}")
         if paused is not None:
             self._pause(paused)
             return PAUSED_CHECK_SECONDS
@@ -152,19 +145,18 @@ class Intake:
             self._unread_noted = True
             log.error("reports may have expired unread", stream=str(self._stream), hours=int(age_seconds // 3600))
 
-    def _obstacle(self, pressure: Pressure) -> Paused | None:
+    def _obstacle(self, pressure: Pressure) -> NoRoom | None:
         """What stands against polling. A report that waits is safe for 48 hours: shortly before, nothing does."""
         if self._monotonic() - self._drained_at >= POLL_REGARDLESS_AFTER_SECONDS:
             return None
-        if pressure.free_bytes < self._limits.min_free_bytes:
-            free = f"{pressure.free_bytes} bytes free, min_free_bytes is {self._limits.min_free_bytes}"
-            return Paused("disk", f"the journal's disk is nearly full: {free}")
-        if pressure.unpublished >= self._limits.max_unpublished:
-            bound = f"max_unpublished is {self._limits.max_unpublished}"
-            return Paused("unpublished", f"{pressure.unpublished} reports are not yet published, {bound}")
-        return None
+        return no_room(
+            unpublished=pressure.unpublished,
+            free_bytes=pressure.free_bytes,
+            max_unpublished=self._limits.max_unpublished,
+            min_free_bytes=self._limits.min_free_bytes,
+        )
 
-    def _pause(self, paused: Paused) -> None:
+    def _pause(self, paused: NoRoom) -> None:
         if self._paused is None or self._paused.reason != paused.reason:
             log.warning("polling paused", stream=str(self._stream), reason=paused.reason, why=paused.message)
             self._telemetry.polling_paused(self._stream, paused.reason)
@@ -225,7 +217,7 @@ class Intake:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it was, giving up would lose what is in hand
                 held = f"an answer of {len(answer.body)} bytes waits in memory: {type(error).__name__}: {error}"
-                self._pause(Paused("journal", f"the journal cannot be written, {held}"))
+                self._pause(NoRoom("journal", f"the journal cannot be written, {held}"))
                 await asyncio.sleep(COMMIT_RETRY_SECONDS)
             else:
                 self._resume()

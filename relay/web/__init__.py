@@ -3,7 +3,8 @@
 Invariant: nothing here can stop or slow the relay's work, and without the token it tells names and counts, no more.
 """
 
-from relay.web.service import HttpService, make_web
+from relay.web.push import Push, PushEndpoint
+from relay.web.service import HttpService, make_push_web, make_web
 from relay.web.token import TOKEN_FILE, api_token
 
-__all__ = ["TOKEN_FILE", "HttpService", "api_token", "make_web"]
+__all__ = ["TOKEN_FILE", "HttpService", "Push", "PushEndpoint", "api_token", "make_push_web", "make_web"]

@@ -1,6 +1,5 @@
 """Routes, and the server that answers them."""
 
-import hmac
 from collections.abc import Callable
 
 import orjson
@@ -10,8 +9,11 @@ from aiohttp import web
 from relay.config import Secret
 from relay.observe import Health, Telemetry
 from relay.ports import FiguresJournal
+from relay.web.authorization import bearer, matches
 from relay.web.page import HEADERS, render_page
 from relay.web.problem import Handler, errors_as_problems, problem
+from relay.web.push import PATH as PUSH_PATH
+from relay.web.push import Push
 from relay.web.reading import FiguresReader
 from relay.web.status import condition, full_status, readiness
 
@@ -67,10 +69,7 @@ class _Routes:
         return await handler(request)
 
     def _authorized(self, request: web.Request) -> bool:
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        expected = self._token.reveal().encode()
-        same = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), expected)
-        return scheme.lower() == "bearer" and same
+        return matches(bearer(request), self._token)
 
 
 def make_web(
@@ -81,8 +80,9 @@ def make_web(
     health: Health,
     telemetry: Telemetry,
     now_ms: Callable[[], int],
+    push: Push | None = None,
 ) -> web.Application:
-    """The application: /healthz, /readyz, /metrics, the page, and /api/v1 behind `token`."""
+    """The application: /healthz, /readyz, /metrics, the page, /api/v1 behind `token`, and /push if it is given."""
     routes = _Routes(
         instance=instance,
         token=token,
@@ -97,14 +97,28 @@ def make_web(
     application.router.add_get("/readyz", routes.readyz)
     application.router.add_get("/metrics", routes.metrics)
     application.router.add_get("/api/v1/status", routes.status)
+    if push is not None:
+        application.router.add_post(PUSH_PATH, push.receive)
+    return application
+
+
+def make_push_web(push: Push) -> web.Application:
+    """/push alone, for a port of its own."""
+    application = web.Application(middlewares=[errors_as_problems])
+    application.router.add_post(PUSH_PATH, push.receive)
     return application
 
 
 class HttpService:
-    """The listening server. `start` raises OSError if the address is taken."""
+    """The listening server. `start` raises OSError if the address is taken.
+
+    Bodies come as they were sent: whoever reads one removes its content coding, within his own bounds.
+    """
 
     def __init__(self, application: web.Application, *, host: str, port: int) -> None:
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+        self._runner = web.AppRunner(
+            application, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, auto_decompress=False
+        )
         self._host = host
         self._port = port
 

@@ -23,6 +23,7 @@ kafka:
   security: {protocol: SASL_PLAINTEXT, mechanism: PLAIN, username: a, password: b}
 callbacks:
   - {name: billing, url: "https://billing.internal"}
+http: {push_port: 8081}
 """
 
 
@@ -33,6 +34,7 @@ def test_nothing_to_say(loads: Callable[..., Config]) -> None:
 def test_what_is_worth_a_word(loads: Callable[..., Config]) -> None:
     assert [(key_path(problem.path), problem.message) for problem in advice(loads(RISKY))] == [
         ("sources[0].base_url", "credentials travel unencrypted; use https://"),
+        ("http.push_port", "no source takes pushes; enable sources.push or leave it out"),
         (
             "callbacks[0].secrets",
             "posts are not signed, so the receiver cannot tell who sent them; add a secret (whsec_…)",

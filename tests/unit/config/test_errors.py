@@ -245,8 +245,8 @@ TOP_LEVEL = [
         ["relay.yaml:7: http.port: must be at most 65535"],
     ),
     (
-        HEAD + JOURNAL + KAFKA + "http: {push_port: 8081}\n",
-        ["relay.yaml:7: http.push_port: push is not yet available; leave it out"],
+        HEAD + JOURNAL + KAFKA + "http: {port: 8081, push_port: 8081}\n",
+        ["relay.yaml:7: http.push_port: is the same as port; leave it out to share that port"],
     ),
     (
         HEAD + JOURNAL + KAFKA + "log: {level: loud}\n",
