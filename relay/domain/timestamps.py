@@ -18,6 +18,7 @@ _EARLIEST_EPOCH_MS = 10**11
 _LATEST_EPOCH_MS = 253_402_300_799_999
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+_MILLISECOND = timedelta(milliseconds=1)
 _MOST_REMEMBERED = 65_536
 
 _minutes: dict[str, str] = {}
@@ -43,6 +44,15 @@ def rfc3339_from_epoch_ms(epoch_ms: int) -> str | None:
         return None
     seconds, ms = divmod(epoch_ms, 1000)
     return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
+
+
+def epoch_ms(moment: str) -> int | None:
+    """A timestamp as `rfc3339` writes it in Unix milliseconds; None if it is none."""
+    try:
+        at = datetime.fromisoformat(moment)
+    except ValueError:
+        return None
+    return None if at.tzinfo is None else (at - _EPOCH) // _MILLISECOND
 
 
 def _parsed(text: str) -> str | None:
