@@ -23,9 +23,6 @@ def _given(value: Any) -> bool:
 LATER = (
     Later("journal.url", "PostgreSQL", lambda url: url.startswith("postgresql://"), "use sqlite:////path/relay.db"),
     Later("sources.format", "xml", lambda name: name == "xml", "use json"),
-    Later("sources.endpoints.path", "own path", _given, "leave it out and read sms or voice"),
-    Later("sources.endpoints.logs_path", "own path", _given, "leave it out"),
-    Later("sources.endpoints.version", "version", _given, "leave it out"),
     Later("sources.reconcile.enabled", "reconcile", bool, "set it to false"),
     Later("sources.recordings.enabled", "recordings", bool, "set it to false"),
     Later("callbacks.rate_per_second", "rate limit", _given, "leave it out"),

@@ -9,7 +9,7 @@ from relay.config.error import KeyPath, Problem
 from relay.config.kafka import KafkaConfig, SecurityConfig
 from relay.config.model import Config
 from relay.config.secret_rules import broken_secrets
-from relay.config.source import REPORT_PATHS, AuthConfig, PollConfig, SourceConfig
+from relay.config.source import GENERATIONS, AuthConfig, EndpointConfig, PollConfig, SourceConfig
 
 DEDUP_MARGIN_HOURS = 24
 
@@ -72,15 +72,26 @@ def _source_problems(source: SourceConfig, path: KeyPath) -> Iterator[Problem]:
         seen[endpoint.kind] += 1
         if seen[endpoint.kind] > 1:
             yield Problem(place, f'kind "{endpoint.kind}" is read before; one endpoint for each kind')
-        if endpoint.kind not in REPORT_PATHS and endpoint.path is None:
-            yield Problem(
-                place, f'kind "{endpoint.kind}" is unknown and has no path; {meant(endpoint.kind, REPORT_PATHS)}'
-            )
+        yield from _path_problems(endpoint, place)
         if endpoint.poll is not None and endpoint.poll != source.poll:
             yield from _poll_problems(endpoint.poll, (*place, "poll"))
     if source.push.enabled and source.push.token is None:
         yield Problem((*path, "push", "token"), "is required while push is enabled")
     yield from _file_problems(source, path, ("ca_file",))
+
+
+def _path_problems(endpoint: EndpointConfig, path: KeyPath) -> Iterator[Problem]:
+    kind, version = endpoint.kind, endpoint.version
+    known = GENERATIONS.get(kind)
+    if version is not None and endpoint.path is not None:
+        yield Problem(
+            (*path, "version"), "does not belong beside path, which says where to read; leave one of them out"
+        )
+    elif known is None and endpoint.path is None:
+        yield Problem(path, f'kind "{kind}" is unknown and has no path; {meant(kind, GENERATIONS)}')
+    elif version is not None and known is not None and version not in known:
+        versions = " and ".join(str(number) for number in sorted(known))
+        yield Problem((*path, "version"), f"is unknown; {kind} has {versions}")
 
 
 def _auth_problems(auth: AuthConfig, path: KeyPath) -> Iterator[Problem]:

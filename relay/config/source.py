@@ -1,15 +1,26 @@
 """One account at one base URL: how to log in, what to read and how often."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from relay.config.fields import BaseUrl, Count, FilePath, Hours, Limit, Line, Name, Seconds, Section, UrlPath
 from relay.config.secret import Secret
 
-REPORT_PATHS = {"sms": "/sms/1/reports", "voice": "/tts/3/reports"}
-LOG_PATHS = {"sms": "/sms/1/logs", "voice": "/tts/3/logs"}
+
+class Generation(NamedTuple):
+    """Where one generation of the API serves the reports of a kind, and the logs that go with them."""
+
+    reports_path: str
+    logs_path: str
+
+
+GENERATIONS = {
+    "sms": {1: Generation("/sms/1/reports", "/sms/1/logs"), 3: Generation("/sms/3/reports", "/sms/3/logs")},
+    "voice": {3: Generation("/tts/3/reports", "/tts/3/logs"), 1: Generation("/voice/1/reports", "/tts/3/logs")},
+}
+"""By kind and `version`; the first is the one that is read where none is named."""
 
 
 class AuthConfig(Section):
@@ -43,18 +54,34 @@ class EndpointConfig(Section):
     kind: Name = Field(description="`sms`, `voice` or a name of yours (which needs a path); names topic and stream")
     path: UrlPath | None = Field(default=None, description="Path of the one-time endpoint below base_url")
     logs_path: UrlPath | None = Field(default=None, description="Path of the logs endpoint that gaps are closed from")
-    version: Count | None = Field(default=None, description="Generation of the API, for example 3 for /sms/3/reports")
+    version: Count | None = Field(
+        default=None,
+        description="Generation of the API: sms has 1 (/sms/1, the default) and 3 (/sms/3), voice has 3 (/tts/3, the "
+        "default) and 1 (/voice/1); all give the same events",
+    )
     poll: PollConfig | None = Field(default=None, description="As the source's poll; keys given here win over those")
+
+    @property
+    def generation(self) -> Generation | None:
+        """The one that is read; None for a kind of one's own, or a version that does not exist (load() refuses it)."""
+        known = GENERATIONS.get(self.kind, {})
+        return known.get(self.version) if self.version is not None else next(iter(known.values()), None)
 
     @property
     def reports_path(self) -> str:
         """Where reports are read. Raises KeyError for a kind of one's own without a path (load() refuses it)."""
-        return self.path or REPORT_PATHS[self.kind]
+        if self.path is not None:
+            return self.path
+        if self.generation is None:
+            raise KeyError(self.kind)
+        return self.generation.reports_path
 
     @property
     def known_logs_path(self) -> str | None:
-        """Where gaps are closed from; None: a kind of one's own whose logs nobody named."""
-        return self.logs_path or (LOG_PATHS.get(self.kind) if self.path is None else None)
+        """Where gaps are closed from; None: an endpoint of one's own whose logs nobody named."""
+        if self.logs_path is not None or self.path is not None or self.generation is None:
+            return self.logs_path
+        return self.generation.logs_path
 
 
 class PushConfig(Section):

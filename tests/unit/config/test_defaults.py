@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from relay.config import Config, EndpointConfig, PollConfig
 
 Loader = Callable[..., Config]
@@ -99,5 +101,34 @@ def test_a_base_url_keeps_its_path_and_loses_the_last_slash(loads: Loader) -> No
     assert loads(COMMON_POLL).sources[0].base_url == "https://xyz.api.infobip.com/restapi"
 
 
-def test_an_endpoint_with_its_own_path() -> None:
-    assert EndpointConfig(kind="email", path="/email/1/reports").reports_path == "/email/1/reports"
+@pytest.mark.parametrize(
+    ("endpoint", "reports_path", "logs_path"),
+    [
+        (EndpointConfig(kind="sms"), "/sms/1/reports", "/sms/1/logs"),
+        (EndpointConfig(kind="sms", version=1), "/sms/1/reports", "/sms/1/logs"),
+        (EndpointConfig(kind="sms", version=3), "/sms/3/reports", "/sms/3/logs"),
+        (EndpointConfig(kind="sms", version=3, logs_path="/sms/1/logs"), "/sms/3/reports", "/sms/1/logs"),
+        (EndpointConfig(kind="voice"), "/tts/3/reports", "/tts/3/logs"),
+        (EndpointConfig(kind="voice", version=3), "/tts/3/reports", "/tts/3/logs"),
+        (EndpointConfig(kind="voice", version=1), "/voice/1/reports", "/tts/3/logs"),
+        (EndpointConfig(kind="sms", path="/omni/1/reports"), "/omni/1/reports", None),
+        (EndpointConfig(kind="email", path="/email/1/reports"), "/email/1/reports", None),
+        (
+            EndpointConfig(kind="email", path="/email/1/reports", logs_path="/email/1/logs"),
+            "/email/1/reports",
+            "/email/1/logs",
+        ),
+    ],
+)
+def test_where_an_endpoint_reads(endpoint: EndpointConfig, reports_path: str, logs_path: str | None) -> None:
+    assert (endpoint.reports_path, endpoint.known_logs_path) == (reports_path, logs_path)
+
+
+def test_a_version_and_a_kind_of_ones_own(loads: Loader) -> None:
+    endpoints = "[{kind: sms, version: 3}, {kind: voice, version: 1}, {kind: email, path: /email/1/reports}]"
+    text = COMMON_POLL.replace("[sms, {kind: voice, poll: {interval_seconds: 2}}]", endpoints)
+    assert [endpoint.reports_path for endpoint in loads(text).sources[0].endpoints] == [
+        "/sms/3/reports",
+        "/voice/1/reports",
+        "/email/1/reports",
+    ]

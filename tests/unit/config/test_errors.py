@@ -66,12 +66,19 @@ IN_SOURCE = [
         "relay.yaml:5: sources[0].recordings.enabled: recordings is not yet available; set it to false",
     ),
     (
-        "endpoints: [{kind: sms, version: 3}]",
-        "relay.yaml:5: sources[0].endpoints[0].version: version is not yet available; leave it out",
+        "endpoints: [{kind: sms, version: 2}]",
+        "relay.yaml:5: sources[0].endpoints[0].version: is unknown; sms has 1 and 3",
     ),
     (
-        "endpoints: [{kind: email, path: /email/1/reports}]",
-        "relay.yaml:5: sources[0].endpoints[0].path: own path is not yet available; leave it out and read sms or voice",
+        "endpoints: [{kind: email, version: 1}]",
+        'relay.yaml:5: sources[0].endpoints[0]: kind "email" is unknown and has no path; there is sms, voice',
+    ),
+    (
+        "endpoints: [{kind: sms, version: 3, path: /sms/3/reports}]",
+        (
+            "relay.yaml:5: sources[0].endpoints[0].version: does not belong beside path, which says where to read; "
+            "leave one of them out"
+        ),
     ),
     (
         "push: {enabled: yes-please}",
