@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from relay.domain.scan import Span, key_at, skip_between, skip_blank, value_span
-from relay.domain.source_text import Malformed, read_object
+from relay.domain.source_text import NOT_AN_OBJECT, Malformed, read_object
 
 MOST_REJECTED = 10_000
 """After so many unreadable entries the rest of a body is kept in one piece."""
@@ -21,6 +21,7 @@ TOO_LARGE = "an entry is larger than 8 MiB"
 
 _NEXT_OBJECT = re.compile(rb'[},][\s,]*+(\{\s*+"\w++"\s*+:)')
 """Behind a comma a brace begins an element of an array, not a member: nothing nested in a broken report is mistaken."""
+_ANY_OBJECT = re.compile(rb'(\{\s*+"\w++"\s*+:)')
 _RESULTS_ANYWHERE = re.compile(rb'"results"\s*+:\s*+(?=[\[{])')
 _BLANKS = re.compile(rb"\s++")
 _EFFORT = 4
@@ -104,6 +105,9 @@ class Salvage:
             return (yield from self._array(position + 1))
         if opening == b"{":
             return (yield from self._element(position))
+        return (yield from self._no_collection(position))
+
+    def _no_collection(self, position: int) -> Pieces:
         value = value_span(self._body, position)
         if value is None:
             self._damage = "the body ends before its results do"
@@ -111,8 +115,9 @@ class Salvage:
         raw = self._body[position : value.end]
         if raw == b"null":
             self._remark = "results is null"
-        else:
-            self._damage = "results is neither an array nor an object"
+            return value.end
+        self._damage = "results is neither an array nor an object"
+        if raw:
             yield self._lost(raw, self._damage)
         return value.end
 
@@ -138,16 +143,18 @@ class Salvage:
             self._rejected += "messageId" not in piece.entry
             yield piece
             return span.end
-        following = self._next_report(position, span.end if span else len(self._body))
+        sound = piece.reason == NOT_AN_OBJECT
+        limit = span.end if span else len(self._body)
+        following = -1 if sound else self._next_report(position, limit, _NEXT_OBJECT)
         if span is None and following < 0:
             return (yield from self._given_up(position, "the body ends in the middle of an entry"))
         end = following if span is None or following >= 0 else span.end
         yield self._lost(self._body[position:end].rstrip(b", \t\r\n"), piece.reason)
         return end
 
-    def _next_report(self, start: int, end: int) -> int:
+    def _next_report(self, start: int, end: int, pattern: re.Pattern[bytes]) -> int:
         """Where a whole object with a messageId begins; -1 if none does, or the effort is spent."""
-        for candidate in _NEXT_OBJECT.finditer(self._body, start, end):
+        for candidate in pattern.finditer(self._body, start, end):
             if self._budget <= 0:
                 break
             span = self._span(candidate.start(1))
@@ -162,10 +169,15 @@ class Salvage:
         return -1
 
     def _rest(self, position: int) -> Iterator[Piece]:
-        """What comes after the document, if it is more than blanks and closing brackets."""
-        rest = self._body[position:].strip(b" \t\r\n,]}") if position >= 0 else b""
-        if rest:
-            yield self._lost(rest, "bytes after the end of the results")
+        """What comes after the document, if it is more than blanks and closing brackets. If the results were damaged,
+        these may be reports."""
+        while position >= 0 and self._body[position:].strip(b" \t\r\n,]}"):
+            following = self._next_report(position, len(self._body), _ANY_OBJECT) if self._damage else -1
+            end = following if following >= 0 else len(self._body)
+            rest = self._body[position:end].strip(b" \t\r\n,]}")
+            if rest:
+                yield self._lost(rest, "bytes after the end of the results")
+            position = (yield from self._array(following)) if following >= 0 else -1
 
     def _without_results(self) -> Iterator[Piece]:
         """No `results` where it belongs: anywhere else, or not at all."""
@@ -193,7 +205,7 @@ class Salvage:
             entry = orjson.loads(raw)
         except orjson.JSONDecodeError:
             return self._read_tolerantly(raw)
-        return Piece(raw, entry) if isinstance(entry, dict) else Piece(raw, None, "not an object")
+        return Piece(raw, entry) if isinstance(entry, dict) else Piece(raw, None, NOT_AN_OBJECT)
 
     def _read_tolerantly(self, raw: bytes) -> Piece:
         try:

@@ -15,6 +15,9 @@ from relay.domain.values import Source, literal
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+NOT_AN_OBJECT = "not an object"
+
+
 class Malformed(ValueError):
     """It is no JSON object, however tolerantly read."""
 
@@ -30,7 +33,7 @@ def read_object(source: bytes, *, most_levels: int) -> dict[str, Any]:
         source, deep = _without_deep_members(source, most_levels)
     value = _decoded(source)
     if not isinstance(value, dict):
-        raise Malformed("not an object")
+        raise Malformed(NOT_AN_OBJECT)
     return {**_carried(value), **deep}
 
 

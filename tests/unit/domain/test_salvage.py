@@ -118,6 +118,19 @@ def test_results_that_are_no_collection(value: str) -> None:
     assert (decoded.complete, decoded.reason) == (False, "results is neither an array nor an object")
 
 
+def test_a_sound_array_among_the_results_is_rejected_whole() -> None:
+    decoded = decode('{"results":["\\ud800",[null,{"messageId":"x"},NaN],{"messageId":"a"}]}')
+    assert ids(decoded) == ["a"]
+    assert [entry.raw for entry in rejected(decoded)] == [b'"\\ud800"', b'[null,{"messageId":"x"},NaN]']
+
+
+def test_reports_are_found_behind_damaged_results() -> None:
+    decoded = decode('{"results":][{"messageId":"a"},{"messageId":"b"}]}')
+    assert ids(decoded) == ["a", "b"]
+    assert [entry.raw for entry in rejected(decoded)] == [b"["]
+    assert (decoded.complete, decoded.reason) == (False, "results is neither an array nor an object")
+
+
 def test_bytes_after_the_end_are_kept() -> None:
     decoded = decode('{"results":[{"messageId":"a"}]}\n<!-- served by lb-3 -->')
     assert ids(decoded) == ["a"]
