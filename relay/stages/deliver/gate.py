@@ -133,8 +133,11 @@ class Gate:
             waiter()
 
     def _set_timer(self) -> None:
-        if self._timer is None and self._waiters and self._closed_until:
-            seconds = max(0.0, self._closed_until - self._monotonic())
+        """For when time opens the gate; a slot that is given back invites by itself."""
+        if self._timer is not None or not self._waiters or not self._closed_until:
+            return
+        seconds = self._closed_until - self._monotonic()
+        if seconds > 0:
             self._timer = asyncio.get_running_loop().call_later(seconds, self._timed_out)
 
     def _timed_out(self) -> None:

@@ -115,6 +115,42 @@ async def test_who_waits_is_called_when_the_time_is_over() -> None:
     assert one.enter(nobody)
 
 
+async def test_while_attempts_of_a_slow_callback_hang_nothing_spins() -> None:
+    looked = 0
+    now = 100.0
+
+    def monotonic() -> float:
+        nonlocal looked
+        looked += 1
+        return now
+
+    one = Gate("billing", 16, Health(), monotonic=monotonic)
+    for _ in range(16):
+        one.enter(nobody)
+    for _ in range(10):
+        one.failed("timeout")
+    now += 1
+    assert not one.enter(nobody)  # six still hang
+    looked = 0
+    for _ in range(50):
+        await asyncio.sleep(0.001)
+    assert looked == 0
+
+
+async def test_a_timer_that_fires_early_is_set_again() -> None:
+    now = 100.0
+    one = Gate("billing", 1, Health(), monotonic=lambda: now)
+    one.enter(nobody)
+    one.failed("HTTP 503", hold_seconds=0.01)
+    called = asyncio.Event()
+    assert not one.enter(called.set)
+    await asyncio.sleep(0.05)
+    assert not called.is_set()
+    now += 1
+    async with asyncio.timeout(2):
+        await called.wait()
+
+
 def test_the_backlog_is_for_all_streams_of_the_callback_and_each_may_have_its_share() -> None:
     one, _, _ = gate()
     sms, voice = Stream("acme", "sms"), Stream("acme", "voice")
