@@ -11,7 +11,7 @@ from relay.cli.output import DONE, complain
 from relay.observe import configure_logging
 from relay.simulator.faults import Fault, parse_fault
 from relay.simulator.options import SimulatorOptions, TrafficOptions
-from relay.simulator.server import REPORTS_PATHS, serve
+from relay.simulator.server import REPORTS_PATHS, USUAL_KINDS, serve
 
 
 class WrongOption(Exception):
@@ -48,7 +48,7 @@ def simulator_options(
         host=host,
         port=port,
         seed=seed,
-        traffic=dict.fromkeys(kinds or REPORTS_PATHS, traffic),
+        traffic=dict.fromkeys(kinds or USUAL_KINDS, traffic),
         ledger=ledger,
         faults=tuple(map(_fault, faults)),
         compress=compress,

@@ -2,12 +2,13 @@
 
 import asyncio
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
 from relay.simulator.answering import answer, encoded, refusal
 from relay.simulator.faults import CARRYING, Faults
+from relay.simulator.generations import Shape, reshaped
 from relay.simulator.ledger import Ended, Ledger, results_body, whole_reports
 from relay.simulator.options import Credentials
 from relay.simulator.queue import ReportQueue
@@ -41,7 +42,15 @@ class ReportsEndpoint:
         self._now_ms = now_ms
         self._stopping = stopping
 
-    async def get(self, request: web.Request) -> web.StreamResponse:
+    def shaped(self, shape: Shape) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """A handler that answers from the same queue, each report in that shape."""
+
+        async def get(request: web.Request) -> web.StreamResponse:
+            return await self.get(request, shape)
+
+        return get
+
+    async def get(self, request: web.Request, shape: Shape | None = None) -> web.StreamResponse:
         self.requests += 1
         try:
             limit = self._admit(request)
@@ -50,6 +59,7 @@ class ReportsEndpoint:
         fault = self._faults.draw(self.kind)
         response = self._ledger.next_response()
         items = self._take(request, limit) if fault is None or fault.takes_reports else []
+        items = reshaped(items, shape)
         self._ledger.handed_out(response, self._now_ms(), self.kind, items)
         transmission = Transmission(request)
         body, compressed = encoded(results_body(items), request, fault, compress=self._compress)
@@ -77,7 +87,7 @@ class ReportsEndpoint:
             raise Refused(401)
         return asked_limit(request.query)
 
-    def _take(self, request: web.Request, limit: int) -> list[Item]:
+    def _take(self, request: web.Request, limit: int) -> Sequence[Item]:
         return self.queue.take(limit, bulk_id=request.query.get("bulkId"), message_id=request.query.get("messageId"))
 
 

@@ -25,8 +25,12 @@ NOT_IN_LOGS = (
     "answerTime",
     "fileDuration",
 )
-SENDERS = {"sms": ("InfoSMS", "41793026700"), "voice": ("41793026700", "41793026701")}
-TEXTS = {"sms": "Test SMS.", "voice": "Test voice message."}
+SENDERS = {
+    "sms": ("InfoSMS", "41793026700"),
+    "voice": ("41793026700", "41793026701"),
+    "email": ("news@example.com", "shop@example.com"),
+}
+TEXTS = {"sms": "Test SMS.", "voice": "Test voice message.", "email": "Test email."}
 MOST_GIVEN = 100_000
 """Rows of reports that tests gave; the oldest are forgotten."""
 

@@ -4,13 +4,14 @@ import asyncio
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
 from aiohttp import web
 
 from relay.simulator.answering import answer, encoded, refusal
 from relay.simulator.faults import LOGS, Faults
+from relay.simulator.generations import Shape, in_shape
 from relay.simulator.ledger import RESULTS_CLOSE, RESULTS_OPEN
 from relay.simulator.log_rows import LogQuery, LogRows
 from relay.simulator.options import Credentials, LogsOptions
@@ -69,7 +70,15 @@ class LogsEndpoint:
         self._now_ms = now_ms
         self._stopping = stopping
 
-    async def get(self, request: web.Request) -> web.StreamResponse:
+    def shaped(self, shape: Shape) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """A handler that answers with the same rows in that shape."""
+
+        async def get(request: web.Request) -> web.StreamResponse:
+            return await self.get(request, shape)
+
+        return get
+
+    async def get(self, request: web.Request, shape: Shape | None = None) -> web.StreamResponse:
         self.requests += 1
         try:
             query = self._admit(request)
@@ -78,8 +87,9 @@ class LogsEndpoint:
             return refusal(refused)
         fault = self._faults.draw(LOGS)
         transmission = Transmission(request)
-        found = RESULTS_OPEN + b",".join(self.rows.find(query)) + RESULTS_CLOSE
-        body, compressed = encoded(found, request, fault, compress=self._compress)
+        rows = self.rows.find(query)
+        found = RESULTS_OPEN + b",".join(rows if shape is None else (in_shape(row, shape) for row in rows))
+        body, compressed = encoded(found + RESULTS_CLOSE, request, fault, compress=self._compress)
         await answer(transmission, fault, body, compressed=compressed, stopping=self._stopping)
         return transmission.finished()
 
@@ -92,15 +102,15 @@ class LogsEndpoint:
 
 
 def asked_logs(query: Mapping[str, str], *, oldest_ms: int, most: int | None) -> LogQuery:
-    """Raises Refused (400) for a date that is none, or a bad limit."""
+    """Raises Refused (400) for a date that is none, or a bad limit. Newer generations call filters otherwise."""
     limit = asked_limit(query)
     bulk_ids = query.get("bulkId", "")
     return LogQuery(
         since_ms=max(oldest_ms, _asked_ms(query, "sentSince", 0)),
         until_ms=_asked_ms(query, "sentUntil", LATEST_MS),
         limit=limit if most is None else min(limit, most),
-        sender=query.get("from"),
-        to=query.get("to"),
+        sender=query.get("from", query.get("sender")),
+        to=query.get("to", query.get("destination")),
         bulk_ids=frozenset(filter(None, bulk_ids.split(","))),
         message_id=query.get("messageId"),
         general_status=query.get("generalStatus"),

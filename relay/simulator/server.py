@@ -12,6 +12,7 @@ from aiohttp import web
 from relay.simulator.control import Control, report_item, state
 from relay.simulator.endpoint import ReportsEndpoint
 from relay.simulator.faults import Faults
+from relay.simulator.generations import as_sms_3, as_sms_3_log, as_voice_1
 from relay.simulator.ledger import Ledger
 from relay.simulator.log_rows import LogRows
 from relay.simulator.logs import Allowance, LogsEndpoint
@@ -21,8 +22,9 @@ from relay.simulator.traffic import Traffic
 
 log = structlog.get_logger(__name__)
 
-REPORTS_PATHS = {"sms": "/sms/1/reports", "voice": "/tts/3/reports"}
-LOGS_PATHS = {"sms": "/sms/1/logs", "voice": "/tts/3/logs"}
+REPORTS_PATHS = {"sms": "/sms/1/reports", "voice": "/tts/3/reports", "email": "/email/1/reports"}
+LOGS_PATHS = {"sms": "/sms/1/logs", "voice": "/tts/3/logs", "email": "/email/1/logs"}
+USUAL_KINDS = ("sms", "voice")
 NO_TRAFFIC = TrafficOptions()
 SHUTDOWN_SECONDS = 1.0
 
@@ -76,6 +78,13 @@ class Simulator:
         app = web.Application()
         app.add_routes([web.get(REPORTS_PATHS[kind], endpoint.get) for kind, endpoint in self._endpoints.items()])
         app.add_routes([web.get(LOGS_PATHS[kind], endpoint.get) for kind, endpoint in self._logs.items()])
+        app.add_routes(
+            [
+                web.get("/sms/3/reports", self._endpoints["sms"].shaped(as_sms_3)),
+                web.get("/voice/1/reports", self._endpoints["voice"].shaped(as_voice_1)),
+                web.get("/sms/3/logs", self._logs["sms"].shaped(as_sms_3_log)),
+            ]
+        )
         app.add_routes(Control(self._endpoints, self._logs, self.faults).routes())
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()

@@ -54,7 +54,7 @@ def prepare(kind: str, seed: int) -> list[Template]:
     chance = random.Random(f"{kind} {seed}")
     outcomes = VOICE_OUTCOMES if kind == "voice" else SMS_OUTCOMES
     chosen = chance.choices(outcomes, weights=[outcome.weight for outcome in outcomes], k=VARIANTS)
-    make = _voice if kind == "voice" else _sms
+    make = {"voice": _voice, "email": _email}.get(kind, _sms)
     return [make(chance, outcome) for outcome in chosen]
 
 
@@ -84,6 +84,16 @@ def _voice(chance: random.Random, outcome: Outcome) -> Template:
         _sometimes(chance, report, "dtmfCodes", chance.choice(("1", "01", "1,2", "")), 0.5)
         _sometimes(chance, report, "recordedAudioFileUrl", f"/tts/3/files/{ID_MARK}/{report['to']}", 0.5)
     report["price"] = {"pricePerSecond": chance.choice((0.01, 0.0025)), "currency": chance.choice(CURRENCIES)}
+    return _template(report, outcome, chance.choice(OFFSETS_MINUTES), times)
+
+
+def _email(chance: random.Random, outcome: Outcome) -> Template:
+    report, times = _common(chance, took_ms=chance.choice((900, 7_000)))
+    report["to"] = f"reader-{chance.randrange(10**6):06d}@example.com"
+    report["messageCount"] = 1
+    report["channel"] = "EMAIL"
+    _sometimes(chance, report, "callbackData", _callback_data(chance), 0.4)
+    report["price"] = {"pricePerMessage": 0.0, "currency": "UNKNOWN"}
     return _template(report, outcome, chance.choice(OFFSETS_MINUTES), times)
 
 

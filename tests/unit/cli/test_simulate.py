@@ -68,7 +68,7 @@ def test_a_wrong_fault(relay_command: Command, fault: str) -> None:
 def test_a_wrong_kind(relay_command: Command) -> None:
     result = relay_command("simulate", "--kind", "fax")
     assert result.exit_code == 2
-    assert "fax: there is sms, voice" in result.stderr
+    assert "fax: there is sms, voice, email" in result.stderr
 
 
 def test_it_ends_at_sigterm_with_0(tmp_path: Path) -> None:

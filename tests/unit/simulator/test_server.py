@@ -131,8 +131,9 @@ async def test_state(start: Start, session: aiohttp.ClientSession) -> None:
         "kinds": {
             "sms": {"waiting": 10, "handed_out": 50, "requests": 1, "drained": False},
             "voice": {"waiting": 0, "handed_out": 0, "requests": 0, "drained": True},
+            "email": {"waiting": 0, "handed_out": 0, "requests": 0, "drained": True},
         },
-        "logs": {"sms": {"requests": 0, "refused": 0}, "voice": {"requests": 0, "refused": 0}},
+        "logs": {kind: {"requests": 0, "refused": 0} for kind in ("sms", "voice", "email")},
         "faults_injected": {},
     }
     await read(session, simulator.base_url + SMS)
