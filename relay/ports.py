@@ -9,8 +9,10 @@ from typing import NamedTuple, Protocol
 
 from relay.domain.envelope import KafkaRecord
 from relay.domain.figures import JournalFigures, Recorded
-from relay.domain.history import DeadLetter, Gap, Quarantined, ReportLife
-from relay.domain.report import Decoded, Entry, EntryType, GapCause, Origin, Stream
+from relay.domain.gaps import EndedGap, GapEnding, StreamGaps
+from relay.domain.history import DeadLetter, Gap, Quarantined, QuarantineFilter, ReportLife, Retried
+from relay.domain.log_rows import FoundRow
+from relay.domain.report import Decoded, Entry, EntryType, GapCause, Origin, Report, Stream
 
 # --- errors -----------------------------------------------------------------------------------------------------
 
@@ -331,6 +333,65 @@ class DeliverJournal(Protocol):
         """
 
 
+class NewScan(NamedTuple):
+    """A scan to begin for these gaps; with an id that scan begins anew, for these gaps."""
+
+    gap_ids: Sequence[int]
+    upper_ms: int
+    front_ms: int
+    scan_id: int | None = None
+
+
+class ScanProgress(NamedTuple):
+    """How far a scan has come by what is recorded with it. `hole_ms`: a millisecond that could not be had in whole."""
+
+    scan_id: int
+    position_ms: int
+    hole_ms: int | None = None
+
+
+class LogsRecorded(NamedTuple):
+    """What became of rows from the logs. `earlier` is how many of those from before the first poll are not known."""
+
+    recorded: Recorded
+    earlier: int = 0
+
+
+class ReconcileJournal(Protocol):
+    """For `reconcile`. Its lease is one of its own; seqs are given as for fetches."""
+
+    async def open_gaps(self, stream: Stream) -> StreamGaps | None:
+        """The open gaps and all that is needed to decide about them; None until the stream's cursor was confirmed."""
+
+    async def arrival_delays_ms(self, stream: Stream, most: int) -> list[int]:
+        """From sending to receiving, of the newest reports by poll or push that say when they were sent."""
+
+    async def begin_scan(self, lease: Lease, stream: Stream, scan: NewScan) -> None: ...
+    async def record_logs(
+        self,
+        lease: Lease,
+        stream: Stream,
+        found: Sequence[FoundRow],
+        earlier: Sequence[Report],
+        progress: ScanProgress | None,
+        at_ms: int,
+    ) -> LogsRecorded:
+        """One transaction: append what is not known by (messageId, outcome), count it to its gaps, keep the progress.
+
+        `earlier` are only looked up. Raises JournalError while the stream's cursor is not confirmed.
+        """
+
+    async def unknown_reports(self, stream: Stream, reports: Sequence[Report]) -> list[bool]:
+        """Which of them `record_logs` would append."""
+
+    async def end_gaps(
+        self, lease: Lease, stream: Stream, endings: Sequence[GapEnding], scan_id: int | None, at_ms: int
+    ) -> list[EndedGap]:
+        """End them, and the scan if there is one. Gaps that grew meanwhile, and others of the scan, stay open."""
+
+    async def pressure(self, stream: Stream) -> Pressure: ...
+
+
 class Pruned(NamedTuple):
     entries: int = 0
     ids: int = 0
@@ -369,17 +430,36 @@ class HistoryJournal(Protocol):
     async def list_dead_letters(
         self, callback: str | None = None, *, after_id: int = 0, limit: int = 100
     ) -> list[DeadLetter]: ...
-    async def list_quarantine(
-        self, stream: Stream | None = None, *, after_id: int = 0, limit: int = 100
-    ) -> list[Quarantined]: ...
-    async def quarantined_bytes(self, id_: int) -> bytes | None:
-        """All that was received; None if there is no such entry."""
-
     async def list_gaps(
         self, stream: Stream | None = None, *, only_open: bool = False, after_id: int = 0, limit: int = 100
     ) -> list[Gap]: ...
     async def inspect(self, message_id: str) -> list[ReportLife]:
         """Everything that is known of a messageId, in every stream, oldest first."""
+
+
+class QuarantineJournal(Protocol):
+    """For people who look after what was no report, or was refused. Done is what a retry made into reports."""
+
+    async def list_quarantine(
+        self, wanted: QuarantineFilter = ..., *, after_id: int = 0, limit: int = 100
+    ) -> list[Quarantined]:
+        """By ascending id, a page that begins after `after_id`."""
+
+    async def find_quarantined(self, id_: int) -> Quarantined | None: ...
+    async def quarantined_bytes(self, id_: int) -> bytes | None:
+        """All that was received; None if there is no such entry."""
+
+    async def retry_quarantined(self, id_: int, decoded: Decoded, at_ms: int) -> Retried | None:
+        """In one transaction; `decoded` is what its bytes hold now. None if there is no such entry, or it is done.
+
+        Its reports are appended as if a fetch of the same origin had brought them at `at_ms`, and what of it is no
+        report is quarantined anew. If there is no report in it, it stays, with the new reason. A record that Kafka
+        refused is appended as it was, whatever `decoded` says: Kafka never had it. Raises JournalError while the
+        stream's cursor is not confirmed.
+        """
+
+    async def drop_quarantined(self, id_: int) -> bool:
+        """Its bytes are gone then. Whether there was one."""
 
 
 # --- sources ----------------------------------------------------------------------------------------------------

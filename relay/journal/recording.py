@@ -59,6 +59,23 @@ def quarantine_fetch(db: apsw.Connection, claimed: ClaimedFetch, reason: str) ->
     return Appended(draft.recorded, draft.entries)
 
 
+def record_found(
+    db: apsw.Connection, row: StreamRow, claimed: ClaimedFetch, groups: Sequence[Sequence[Report]]
+) -> tuple[Appended, list[int]]:
+    """Reports that were found otherwise than by a fetch, on the same way as those of one; what each group came to."""
+    key_of = ids.keys_of(row.id)
+    keys = [[key_of(report.message_id) for report in group] for group in groups]
+    known = ids.look_up(db, [key for group in keys for key in group])
+    draft = Draft(claimed, row.next_seq)
+    counts = []
+    for group, keys_of_group in zip(groups, keys, strict=True):
+        before = len(draft.entries)
+        draft.add(group, keys_of_group, known)
+        counts.append(len(draft.entries) - before)
+    _write(db, row, claimed, draft)
+    return Appended(draft.recorded, draft.entries), counts
+
+
 def refuse_record(db: apsw.Connection, lease: Lease, stream: Stream, seq: int, reason: str) -> None:
     """Kafka passes over the entry; its quarantine entry stands for it. A refused quarantine entry comes again without
     its bytes, and if that is refused too, it stays in the journal alone."""

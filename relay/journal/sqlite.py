@@ -13,13 +13,14 @@ from relay.domain.report import Decoded, Entry, GapCause, Stream
 from relay.journal import cursors, entries, fetches, recording, streams
 from relay.journal.connection import Tuning
 from relay.journal.sqlite_deliver import DeliverMethods
+from relay.journal.sqlite_recovery import RecoveryMethods
 from relay.journal.sqlite_upkeep import UpkeepMethods
 from relay.journal.tail import Tail
 from relay.journal.threads import JournalThreads, unused_bytes
 from relay.ports import AdoptedRecord, ClaimedFetch, Fetch, Lease, LocalCursor, Pressure, StreamState
 
 
-class SqliteJournal(DeliverMethods, UpkeepMethods):
+class SqliteJournal(DeliverMethods, RecoveryMethods, UpkeepMethods):
     """Every method is one transaction, durable when it returns; see the protocols in `relay.ports`."""
 
     def __init__(self, threads: JournalThreads, instance: str) -> None:
@@ -126,11 +127,6 @@ class SqliteJournal(DeliverMethods, UpkeepMethods):
     async def refuse_record(self, lease: Lease, stream: Stream, seq: int, reason: str, at_ms: int) -> None:  # noqa: ARG002
         await self._threads.write(lambda db: recording.refuse_record(db, lease, stream, seq, reason))
         self._tail.forget(stream)
-
-    def _is_confirmed(self, stream: Stream) -> bool:
-        """Whoever confirmed the cursor still owns the stream."""
-        lease = self._confirmed.get(stream)
-        return lease is not None and self._tokens.get(lease.name) == lease.token
 
 
 def _pressure(db: apsw.Connection, stream: Stream) -> tuple[int, int]:

@@ -42,12 +42,25 @@ CREATE TABLE gaps (
     count INTEGER NOT NULL DEFAULT 1,               -- reads that failed this way with no good answer between them
     ended_at_ms INTEGER,
     recovered INTEGER NOT NULL DEFAULT 0,
-    compared_from_ms INTEGER,
-    compared_until_ms INTEGER
+    compared_from_ms INTEGER,                       -- rows of the logs sent between these were compared in whole
+    compared_until_ms INTEGER,
+    scan_id INTEGER                                 -- which scan serves it
 ) STRICT;
 CREATE INDEX gaps_of_stream ON gaps (stream_id, cause, since_ms);
 CREATE INDEX gaps_open ON gaps (stream_id) WHERE state = 0;
 CREATE INDEX gaps_ended ON gaps (ended_at_ms) WHERE state <> 0;
+
+-- Walks through the logs by times of sending, newest first: how far each has come.
+CREATE TABLE scans (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    stream_id INTEGER NOT NULL,
+    upper_ms INTEGER NOT NULL,
+    front_ms INTEGER NOT NULL,                      -- as far as this it goes before others
+    position_ms INTEGER NOT NULL,                   -- what was sent after this is compared
+    hole_ms INTEGER,                                -- the newest millisecond whose rows could not be had in whole
+    earlier INTEGER NOT NULL DEFAULT 0              -- rows not in the journal, from before the first poll
+) STRICT;
+CREATE INDEX scans_of_stream ON scans (stream_id);
 
 CREATE TABLE fetches (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
