@@ -13,6 +13,9 @@ from relay.journal.errors import JournalRefused, translate
 FULL_CHECK_BYTES = 64 << 20
 """Up to this size the whole file is checked at open; above, the small tables and the ends of the large ones."""
 
+BUSY_MS = 5000
+"""How long somebody else, with a shell in the file, may keep us waiting."""
+
 _MAGIC = b"SQLite format 3\x00"
 _KEEP = "the file was left as it is: restore a backup, or move it away to begin a new journal"
 
@@ -25,6 +28,7 @@ class Tuning(NamedTuple):
     reader_cache_bytes: int = 8 << 20
     checkpoint_pages: int = 4000
     reserve_bytes: int = 32 << 20
+    tail_bytes: int = 16 << 20
     max_pages: int | None = None
     """A bound of the file, as a full disk would set it."""
 
@@ -107,7 +111,7 @@ def open_reader(path: Path, tuning: Tuning) -> apsw.Connection:
 
 def _connect(path: Path, cache_bytes: int) -> apsw.Connection:
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, statementcachesize=300)
-    db.set_busy_timeout(5000)
+    db.set_busy_timeout(BUSY_MS)
     db.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)  # or a statement is prepared again for each new bound of a range
     db.pragma("cache_size", -(cache_bytes >> 10))
     db.pragma("temp_store", "MEMORY")

@@ -13,7 +13,6 @@ from relay.domain.history import (
     Gap,
     GapState,
     Passage,
-    Quarantined,
     ReportLife,
 )
 from relay.domain.report import Entry, GapCause, Stream
@@ -36,20 +35,6 @@ def dead_letters(db: apsw.Connection, callback: str | None, after_id: int, limit
     name = None if callback is None else callback_name(callback)
     rows: list[Row] = db.execute(statement, (name, after_id, limit)).fetchall()
     return [_dead_letter(db, row) for row in rows]
-
-
-def quarantined(db: apsw.Connection, stream: Stream | None, after_id: int, limit: int) -> list[Quarantined]:
-    """By id, after `after_id`."""
-    rows: list[Row] = db.execute(_SQL["quarantine"], (*(stream or (None, None)), after_id, limit)).fetchall()
-    return [
-        Quarantined(id_, Stream(source, kind), id_ & ((1 << SEQ_BITS) - 1), reason, at_ms, fetch_id, size)
-        for id_, source, kind, reason, at_ms, fetch_id, size in rows
-    ]
-
-
-def quarantined_bytes(db: apsw.Connection, id_: int) -> bytes | None:
-    row = db.execute(_SQL["quarantined_bytes"], (id_,)).fetchone()
-    return bytes(row[0]) if row else None
 
 
 def gaps(db: apsw.Connection, stream: Stream | None, after_id: int, limit: int, *, only_open: bool) -> list[Gap]:

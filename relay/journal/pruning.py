@@ -5,6 +5,7 @@ holds it; the history of its attempts goes with it.
 """
 
 import math
+from collections import Counter
 
 import apsw
 
@@ -107,8 +108,8 @@ def expire_dead_letters(db: apsw.Connection, at_ms: int, limits: Retention) -> P
 def drop_old_records(db: apsw.Connection, at_ms: int) -> Pruned:
     """Quarantined bytes and ended gaps."""
     gone: list[Row] = db.execute(_SQL["old_quarantine"], (at_ms - LONG_MS, MAX_ROWS)).fetchall()
-    for stream_id in {stream_id for (stream_id,) in gone}:
-        db.execute(_SQL["count_quarantine"], (stream_id, gone.count((stream_id,))))
+    for stream_id, count in Counter(stream_id for stream_id, is_open in gone if is_open).items():
+        db.execute(_SQL["count_quarantine"], (stream_id, count))
     db.execute(_SQL["old_gaps"], (at_ms - LONG_MS, MAX_ROWS))
     return Pruned(more=len(gone) == MAX_ROWS)
 

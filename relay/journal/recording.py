@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import apsw
+import orjson
 
 from relay.domain.dedup import decide
 from relay.domain.envelope import quarantine_value, without_bytes
@@ -34,8 +35,8 @@ class Appended(NamedTuple):
 def record_reports(db: apsw.Connection, claimed: ClaimedFetch, decoded: Decoded, gap: GapCause | None) -> Appended:
     row = streams.find_or_add(db, claimed.stream)
     release_fetch(db, row, claimed)
-    draft = _draft(db, row, claimed, decoded.entries)
-    _write(db, row, claimed, draft)
+    draft = draft_of(db, row, claimed, decoded.entries)
+    write_draft(db, row, claimed, draft)
     fetch = claimed.fetch
     if decoded.complete and fetch.origin is Origin.POLL:
         streams.note_success(
@@ -55,7 +56,7 @@ def quarantine_fetch(db: apsw.Connection, claimed: ClaimedFetch, reason: str) ->
     release_fetch(db, row, claimed)
     draft = Draft(claimed, row.next_seq)
     draft.quarantine(reason, claimed.fetch.body)
-    _write(db, row, claimed, draft)
+    write_draft(db, row, claimed, draft)
     return Appended(draft.recorded, draft.entries)
 
 
@@ -72,7 +73,7 @@ def record_found(
         before = len(draft.entries)
         draft.add(group, keys_of_group, known)
         counts.append(len(draft.entries) - before)
-    _write(db, row, claimed, draft)
+    write_draft(db, row, claimed, draft)
     return Appended(draft.recorded, draft.entries), counts
 
 
@@ -84,7 +85,7 @@ def refuse_record(db: apsw.Connection, lease: Lease, stream: Stream, seq: int, r
     refused = db.execute(_SQL["refuse"], (row.base + seq,)).fetchone()
     if refused is None:
         return
-    type_, _, origin, received_at_ms, value = refused
+    type_, *identity, origin, received_at_ms, value = refused
     if type_ == EntryType.QUARANTINE:
         again = without_bytes(value)
         if again == value:
@@ -93,7 +94,8 @@ def refuse_record(db: apsw.Connection, lease: Lease, stream: Stream, seq: int, r
     else:
         again = quarantine_value(stream, reason, received_at_ms, None, value)
         kept = 1
-        db.execute(_SQL["quarantine"], (row.base + row.next_seq, reason, received_at_ms, None, value))
+        told = orjson.dumps([type_, *identity]).decode()
+        db.execute(_SQL["quarantine"], (row.base + row.next_seq, reason, received_at_ms, None, origin, told, value))
     entry = (EntryType.QUARANTINE.value, "", 1, None, None, again)
     entries.append(db, row, entry, origin=origin, received_at_ms=received_at_ms, quarantined=kept)
 
@@ -120,7 +122,7 @@ def adopt_published(db: apsw.Connection, lease: Lease, stream: Stream, records: 
     entries.set_next_seq(db, row, next_seq)
 
 
-def _draft(db: apsw.Connection, row: StreamRow, claimed: ClaimedFetch, found: Sequence[Report | Rejected]) -> Draft:
+def draft_of(db: apsw.Connection, row: StreamRow, claimed: ClaimedFetch, found: Sequence[Report | Rejected]) -> Draft:
     key_of = ids.keys_of(row.id)
     keys = [key_of(entry.message_id) if isinstance(entry, Report) else b"" for entry in found]
     draft = Draft(claimed, row.next_seq)
@@ -128,7 +130,7 @@ def _draft(db: apsw.Connection, row: StreamRow, claimed: ClaimedFetch, found: Se
     return draft
 
 
-def _write(db: apsw.Connection, row: StreamRow, claimed: ClaimedFetch, draft: Draft) -> None:
+def write_draft(db: apsw.Connection, row: StreamRow, claimed: ClaimedFetch, draft: Draft) -> None:
     fetch = claimed.fetch
     if draft.columns:
         entries.append(
@@ -141,7 +143,8 @@ def _write(db: apsw.Connection, row: StreamRow, claimed: ClaimedFetch, draft: Dr
         )
     ids.keep(db, draft.seen.items(), fetch.received_at_ms)
     for seq, reason, raw in draft.quarantined:
-        db.execute(_SQL["quarantine"], (row.base + seq, reason, fetch.received_at_ms, claimed.id, raw))
+        kept = (row.base + seq, reason, fetch.received_at_ms, claimed.id, ORIGIN_CODES[fetch.origin], None, raw)
+        db.execute(_SQL["quarantine"], kept)
 
 
 def _adopt(db: apsw.Connection, row: tuple[object, ...]) -> bool:

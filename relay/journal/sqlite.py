@@ -13,22 +13,22 @@ from relay.domain.report import Decoded, Entry, GapCause, Stream
 from relay.journal import cursors, entries, fetches, recording, streams
 from relay.journal.connection import Tuning
 from relay.journal.sqlite_deliver import DeliverMethods
-from relay.journal.sqlite_recovery import RecoveryMethods
+from relay.journal.sqlite_quarantine import QuarantineMethods
 from relay.journal.sqlite_upkeep import UpkeepMethods
 from relay.journal.tail import Tail
 from relay.journal.threads import JournalThreads, unused_bytes
 from relay.ports import AdoptedRecord, ClaimedFetch, Fetch, Lease, LocalCursor, Pressure, StreamState
 
 
-class SqliteJournal(DeliverMethods, RecoveryMethods, UpkeepMethods):
+class SqliteJournal(DeliverMethods, QuarantineMethods, UpkeepMethods):
     """Every method is one transaction, durable when it returns; see the protocols in `relay.ports`."""
 
-    def __init__(self, threads: JournalThreads, instance: str) -> None:
+    def __init__(self, threads: JournalThreads, instance: str, tail: Tail) -> None:
         self._threads = threads
         self._instance = instance
         self._tokens: dict[str, int] = {}
         self._confirmed: dict[Stream, Lease] = {}
-        self._tail = Tail()
+        self._tail = tail
 
     @classmethod
     async def open(cls, path: Path, *, instance: str, tuning: Tuning | None = None) -> Self:
@@ -36,7 +36,9 @@ class SqliteJournal(DeliverMethods, RecoveryMethods, UpkeepMethods):
 
         :raises JournalRefused: damaged, in use, written by a newer relay, or in a place that cannot hold it.
         """
-        return cls(await asyncio.to_thread(JournalThreads.open, path, tuning or Tuning()), instance)
+        tuning = tuning or Tuning()
+        threads = await asyncio.to_thread(JournalThreads.open, path, tuning)
+        return cls(threads, instance, Tail(tuning.tail_bytes))
 
     async def close(self) -> None:
         """After everything that was asked for; may be called twice."""

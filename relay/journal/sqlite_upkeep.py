@@ -6,7 +6,7 @@ from functools import partial
 import apsw
 
 from relay.domain.figures import CallbackFigures, JournalFigures, StreamFigures
-from relay.domain.history import DeadLetter, Gap, Quarantined, ReportLife
+from relay.domain.history import DeadLetter, Gap, ReportLife
 from relay.domain.report import Stream
 from relay.journal import cursors, figures, history, pruning, shortage, streams
 from relay.journal.tail import Tail
@@ -59,15 +59,6 @@ class UpkeepMethods:
         self, callback: str | None = None, *, after_id: int = 0, limit: int = 100
     ) -> list[DeadLetter]:
         return await self._threads.lists.run_snapshot(lambda db: history.dead_letters(db, callback, after_id, limit))
-
-    async def list_quarantine(
-        self, stream: Stream | None = None, *, after_id: int = 0, limit: int = 100
-    ) -> list[Quarantined]:
-        return await self._threads.lists.run(lambda db: history.quarantined(db, stream, after_id, limit))
-
-    async def quarantined_bytes(self, id_: int) -> bytes | None:
-        """All that was received; None if there is no such entry."""
-        return await self._threads.lists.run(lambda db: history.quarantined_bytes(db, id_))
 
     async def list_gaps(
         self, stream: Stream | None = None, *, only_open: bool = False, after_id: int = 0, limit: int = 100

@@ -4,9 +4,6 @@ from collections.abc import Sequence
 
 from relay.domain.report import Entry, Stream
 
-MAX_BYTES = 16 << 20
-"""Of all streams together."""
-
 _ENTRY_BYTES = 500
 """About what an entry takes beside its value."""
 
@@ -14,7 +11,8 @@ _ENTRY_BYTES = 500
 class Tail:
     """Only what was committed is appended, and only after it was; what is not here is in the journal's file."""
 
-    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, max_bytes: int) -> None:
+        """`max_bytes`: of all streams together; the last entry of each stays whatever its size."""
         self._max_bytes = max_bytes
         self._entries: dict[Stream, list[Entry]] = {}
         self._sizes: dict[Stream, int] = {}

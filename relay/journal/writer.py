@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import apsw
 import structlog
 
+from relay.journal.connection import BUSY_MS
 from relay.journal.errors import JournalClosed, Trust, translate
 from relay.ports import JournalFatal, JournalFull
 
@@ -25,7 +26,9 @@ MAX_GROUP = 256
 """Transactions that share a commit."""
 
 _RESTART_FACTOR = 4
-"""The log grew to so many times what it should: readers were always in the way, so wait for them."""
+"""The log grew to so many times what it should: readers were always in the way, so wait for them a little."""
+
+_READERS_MS = 50
 
 
 class Waiting(NamedTuple):
@@ -57,6 +60,7 @@ class WritingThread:
         self._checkpoint_pages = checkpoint_pages
         self._when_full = when_full
         self._wal_pages = 0
+        self._due_pages = checkpoint_pages
         self._file = _identity(path)
         self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
         self._closing = False
@@ -173,21 +177,30 @@ class WritingThread:
             raise lost
 
     def _note_wal(self, _db: apsw.Connection, _name: str, pages: int) -> int:
+        if pages < self._wal_pages:  # it was begun anew
+            self._due_pages = self._checkpoint_pages
         self._wal_pages = pages
         return apsw.SQLITE_OK
 
     def _checkpoint_if_due(self) -> None:
-        if self._wal_pages < self._checkpoint_pages or self._trust.lost is not None:
+        """Explicitly, because SQLite's own checkpoint at a commit tells nobody of its errors."""
+        if self._wal_pages < self._due_pages or self._trust.lost is not None:
             return
+        self._due_pages = self._wal_pages + self._checkpoint_pages // 4
         stubborn = self._wal_pages >= _RESTART_FACTOR * self._checkpoint_pages
-        mode = apsw.SQLITE_CHECKPOINT_RESTART if stubborn else apsw.SQLITE_CHECKPOINT_PASSIVE
+        try:
+            self._checkpoint(apsw.SQLITE_CHECKPOINT_RESTART if stubborn else apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.BusyError:
+            log.warning("a reader keeps the journal's log from being begun anew", pages=self._wal_pages)
+        except apsw.Error as error:
+            log.warning("checkpoint of the journal failed", error=str(self._told(error)))
+
+    def _checkpoint(self, mode: int) -> None:
+        self._db.set_busy_timeout(_READERS_MS)
         try:
             self._db.wal_checkpoint(mode=mode)
-        except apsw.BusyError:
-            log.debug("readers delay the journal's checkpoint", pages=self._wal_pages)
-        except apsw.Error as error:
-            told = self._told(error)
-            log.warning("checkpoint of the journal failed", error=str(told))
+        finally:
+            self._db.set_busy_timeout(BUSY_MS)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

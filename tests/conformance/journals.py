@@ -22,16 +22,26 @@ HOUR_MS = 3_600_000
 T0 = 1_700_000_000_000
 
 ALL = Wanted(frozenset({EntryType.REPORT, EntryType.COMPLETION, EntryType.REVISION}))
-SMALL = Tuning(writer_cache_bytes=1 << 20, reader_cache_bytes=1 << 20, checkpoint_pages=100, reserve_bytes=0)
+SMALL = Tuning(
+    writer_cache_bytes=1 << 20, reader_cache_bytes=1 << 20, checkpoint_pages=100, reserve_bytes=0, tail_bytes=1 << 20
+)
 
 Opener = Callable[[], Awaitable[SqliteJournal]]
 
 
 async def open_sqlite(directory: Path) -> SqliteJournal:
+    """Everything is read from the file."""
+    return await SqliteJournal.open(directory / "relay.db", instance="relay-0", tuning=SMALL._replace(tail_bytes=0))
+
+
+async def open_sqlite_with_tail(directory: Path) -> SqliteJournal:
     return await SqliteJournal.open(directory / "relay.db", instance="relay-0", tuning=SMALL)
 
 
-OPENERS: dict[str, Callable[[Path], Awaitable[SqliteJournal]]] = {"sqlite": open_sqlite}
+OPENERS: dict[str, Callable[[Path], Awaitable[SqliteJournal]]] = {
+    "sqlite": open_sqlite,
+    "sqlite-tail": open_sqlite_with_tail,
+}
 """Each opens the journal in a directory: a new one, or what an earlier call has left there."""
 
 

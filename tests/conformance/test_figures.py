@@ -1,4 +1,5 @@
 from relay.domain.figures import StreamFigures
+from relay.domain.history import QuarantineFilter
 from relay.domain.report import GapCause, Rejected
 from relay.journal.sqlite import SqliteJournal
 from tests.conformance.journals import SMS, T0, VOICE, Relay, failed, fetch, given_up, own, report
@@ -48,10 +49,10 @@ async def test_a_callback_over_all_its_streams(relay: Relay) -> None:
 
 async def test_lists_come_in_pages(relay: Relay) -> None:
     await relay.receive(*(Rejected("odd", b"%d" % n) for n in range(5)))
-    first = await relay.journal.list_quarantine(SMS, limit=3)
-    rest = await relay.journal.list_quarantine(SMS, after_id=first[-1].id, limit=3)
+    first = await relay.journal.list_quarantine(QuarantineFilter(*SMS), limit=3)
+    rest = await relay.journal.list_quarantine(QuarantineFilter(*SMS), after_id=first[-1].id, limit=3)
     assert [entry.seq for entry in first + rest] == [1, 2, 3, 4, 5]
-    assert await relay.journal.list_quarantine(VOICE) == []
+    assert await relay.journal.list_quarantine(QuarantineFilter(*VOICE)) == []
     assert await relay.journal.quarantined_bytes(rest[-1].id) == b"4"
     assert await relay.journal.quarantined_bytes(99) is None
 

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from relay.domain.figures import Recorded
+from relay.domain.history import QuarantineFilter
 from relay.domain.report import Decoded, EntryType, GapCause, Origin, Rejected
 from relay.journal.sqlite import SqliteJournal
 from relay.ports import LeaseLost
@@ -100,7 +101,7 @@ async def test_a_rejected_entry_is_quarantined_whole_beside_its_neighbours(relay
     assert (bad.seq, bad.type, bad.message_id, bad.status_group) == (2, EntryType.QUARANTINE, "", None)
     value = json.loads(bad.value)
     assert (value["source"], value["kind"], value["reason"], value["size"]) == ("acme", "sms", "no messageId", 100_000)
-    (kept,) = await relay.journal.list_quarantine(SMS)
+    (kept,) = await relay.journal.list_quarantine(QuarantineFilter(*SMS))
     assert (kept.seq, kept.reason, kept.received_at_ms, kept.size_bytes) == (2, "no messageId", T0, 100_000)
     assert kept.fetch_id == value["fetch"]
     assert await relay.journal.quarantined_bytes(kept.id) == raw

@@ -35,10 +35,11 @@ FROM carray(?1) AS wanted CROSS JOIN entries ON entries.id = wanted.value;
 UPDATE streams SET next_seq = ?2, quarantine_entries = quarantine_entries + ?3 WHERE id = ?1;
 
 -- name: refuse
-UPDATE entries SET refused = 1 WHERE id = ?1 AND refused = 0 RETURNING type, message_id, origin, received_at_ms, value;
+UPDATE entries SET refused = 1 WHERE id = ?1 AND refused = 0 RETURNING type, message_id, revision, status_group, origin, received_at_ms, value;
 
 -- name: quarantine
-INSERT OR IGNORE INTO quarantine (entry_id, reason, received_at_ms, fetch_id, raw) VALUES (?, ?, ?, ?, ?);
+INSERT OR IGNORE INTO quarantine (entry_id, reason, received_at_ms, fetch_id, origin, refused, raw)
+VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- name: look_up
 SELECT json_group_array(json_array(wanted.rowid, outcomes, revision, last_seq))

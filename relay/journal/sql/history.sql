@@ -19,15 +19,6 @@ ORDER BY deliveries.id LIMIT ?3;
 -- name: members
 SELECT message_id, length(entries.value) > 0 FROM carray(?1) AS wanted CROSS JOIN entries ON id = wanted.value;
 
--- name: quarantine
-SELECT entry_id, source, kind, reason, received_at_ms, fetch_id, length(raw)
-FROM quarantine CROSS JOIN streams ON streams.id = entry_id >> 44
-WHERE entry_id > ?3 AND (?1 IS NULL OR (source = ?1 AND kind = ?2))
-ORDER BY entry_id LIMIT ?4;
-
--- name: quarantined_bytes
-SELECT raw FROM quarantine WHERE entry_id = ?1;
-
 -- name: gaps
 SELECT gaps.id, source, kind, cause, state, count, since_ms, until_ms, gaps.drained_at_ms, opened_at_ms, ended_at_ms,
     recovered, compared_from_ms, compared_until_ms

@@ -68,7 +68,7 @@ SELECT id FROM deliveries WHERE subscription_id = ?1 AND state = 1 AND dead_at_m
 -- name: old_quarantine
 DELETE FROM quarantine
 WHERE entry_id IN (SELECT entry_id FROM quarantine WHERE received_at_ms < ?1 ORDER BY received_at_ms LIMIT ?2)
-RETURNING entry_id >> 44;
+RETURNING entry_id >> 44, done_at_ms IS NULL;
 
 -- name: count_quarantine
 UPDATE streams SET quarantine_entries = quarantine_entries - ?2 WHERE id = ?1;

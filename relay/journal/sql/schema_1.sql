@@ -121,6 +121,9 @@ CREATE TABLE quarantine (
     reason TEXT NOT NULL,
     received_at_ms INTEGER NOT NULL,
     fetch_id INTEGER,
+    origin INTEGER NOT NULL,
+    refused TEXT,                                   -- JSON [type, messageId, revision, status group] of a record that Kafka refused
+    done_at_ms INTEGER,                             -- it was retried and has become reports
     raw BLOB NOT NULL
 ) STRICT;
 CREATE INDEX quarantine_oldest ON quarantine (received_at_ms);
