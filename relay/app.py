@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 
 import structlog
@@ -25,7 +25,15 @@ from relay.stages.publish import Publish
 from relay.stages.stage import Stage, Step
 from relay.stages.unpack import Unpack
 from relay.stages.upkeep import Upkeep
-from relay.web import HttpService, Push, PushEndpoint, api_token, make_push_web, make_web
+from relay.web import (
+    HttpService,
+    Push,
+    PushEndpoint,
+    QuarantineRoutes,
+    api_token,
+    make_push_web,
+    make_web,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -77,11 +85,13 @@ class Relay:
         self._config = config
         self._stages: dict[str, list[Stage]] = {}
         self._tasks: dict[Stage, asyncio.Task[None]] = {}
+        self._delivers: list[Deliver] = []
         self._failed = asyncio.Event()
         self._cleanup = AsyncExitStack()
         self._port = config.http.port
         self._push_port = config.http.push_port
         self._wake_unpack: dict[Stream, Callable[[], None]] = {}
+        self._wake_subscribers: dict[Stream, Callable[[], None]] = {}
 
     @property
     def url(self) -> str:
@@ -110,7 +120,8 @@ class Relay:
             self._cleanup.push_async_callback(client.close)
             for endpoint in source.endpoints:
                 await self._start_stream(source, client, Stream(source.name, endpoint.kind))
-        self._start("upkeep", "upkeep", Upkeep(self._journal, _retention(config), now_ms).step)
+        upkeep = Upkeep(self._journal, _retention(config), _subscriptions(config), now_ms)
+        self._start("upkeep", "upkeep", upkeep.step)
 
     async def running_until(self, stop: asyncio.Event) -> None:
         """Wait for `stop`. Raises what ended a stage, if one ends before."""
@@ -146,6 +157,7 @@ class Relay:
         await self._stop_stages("intake")
         await self._stop_stages("unpack")
         await self._stop_stages("publish", "deliver", "upkeep")
+        await asyncio.gather(*(deliver.close(CALLBACK_GRACE_SECONDS) for deliver in self._delivers))
         await self._cleanup.aclose()
 
     # --- wiring ---
@@ -160,7 +172,7 @@ class Relay:
             health=self.health,
             telemetry=self.telemetry,
             now_ms=now_ms,
-            push=push if config.http.push_port is None else None,
+            more=[self._make_quarantine(), *([push] if config.http.push_port is None else [])],
         )
         self._port = await self._serve(application, config.http.port)
         if config.http.push_port is not None:
@@ -179,12 +191,17 @@ class Relay:
             journal=self._journal,
             limits=self._config.journal,
             now_ms=now_ms,
-            wake_unpack=self._pushed,
+            wake_unpack=lambda stream: _wake(self._wake_unpack, stream),
         )
 
-    def _pushed(self, stream: Stream) -> None:
-        if stream in self._wake_unpack:  # else it has not started yet, and looks by itself
-            self._wake_unpack[stream]()
+    def _make_quarantine(self) -> QuarantineRoutes:
+        return QuarantineRoutes(
+            self._journal,
+            base_urls=_base_urls(self._config),
+            telemetry=self.telemetry,
+            now_ms=now_ms,
+            wake_subscribers=lambda stream: _wake(self._wake_subscribers, stream),
+        )
 
     def _url(self, port: int) -> str:
         host = self._config.http.host
@@ -197,9 +214,11 @@ class Relay:
             for callback in self._config.callbacks
             if subscribes(callback, stream)
         ]
-        unpack = Unpack(stream, self._journal, self.telemetry, now_ms, _wake_all(followers))
+        wake_followers = _wake_all(followers)
+        unpack = Unpack(stream, self._journal, self.telemetry, now_ms, wake_followers)
         unpacking = self._start("unpack", f"unpack/{stream}", unpack.step)
         self._wake_unpack[stream] = unpacking.wake.set
+        self._wake_subscribers[stream] = wake_followers
         if self._config.kafka is None:
             await self._journal.confirm_without_kafka(lease, stream)
         else:
@@ -257,7 +276,7 @@ class Relay:
             telemetry=self.telemetry,
             now_ms=now_ms,
         )
-        self._cleanup.push_async_callback(deliver.close, CALLBACK_GRACE_SECONDS)
+        self._delivers.append(deliver)
         stage = self._start("deliver", f"deliver/{callback.name}/{stream}", deliver.step)
         deliver.wake = stage.wake.set
         return stage
@@ -298,6 +317,17 @@ def _push_endpoints(source: SourceConfig) -> Iterator[PushEndpoint]:
         yield PushEndpoint(stream, source.push.token, source.base_url, poll.max_body_bytes, poll.timeout_seconds)
 
 
+def _base_urls(config: Config) -> dict[Stream, str]:
+    sources = config.sources
+    return {Stream(source.name, one.kind): source.base_url for source in sources for one in source.endpoints}
+
+
+def _wake(wakes: Mapping[Stream, Callable[[], None]], stream: Stream) -> None:
+    """A stage that has not started yet, or is not configured, looks by itself or never."""
+    if stream in wakes:
+        wakes[stream]()
+
+
 def _wake_all(stages: list[Stage]) -> Callable[[], None]:
     def wake() -> None:
         for stage in stages:
@@ -312,6 +342,13 @@ def _is_drained(figures: JournalFigures | None, *, callbacks: bool) -> bool:
     streams = figures.streams.values()
     drained = all(stream.fetches_pending == 0 and stream.unpublished == 0 for stream in streams)
     return drained and not (callbacks and any(callback.backlog for callback in figures.callbacks.values()))
+
+
+def _subscriptions(config: Config) -> frozenset[tuple[str, Stream]]:
+    streams = [Stream(source.name, endpoint.kind) for source in config.sources for endpoint in source.endpoints]
+    return frozenset(
+        (callback.name, stream) for callback in config.callbacks for stream in streams if subscribes(callback, stream)
+    )
 
 
 def _retention(config: Config) -> Retention:

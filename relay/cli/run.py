@@ -8,7 +8,7 @@ import structlog
 
 import relay
 from relay.cli.loading import load_or_complain, log_summary, start_logging
-from relay.cli.output import FAILED
+from relay.cli.output import FAILED, WRONG
 from relay.ports import JournalFatal
 
 log = structlog.get_logger(__name__)
@@ -25,9 +25,14 @@ def run_relay(file: Path) -> int:
     start_logging(config)
     log_summary(config, relay.__version__)
     from relay import app  # noqa: PLC0415 - a wrong configuration is told before aiokafka and the rest are loaded
+    from relay.sinks.callback import TlsFilesUnusable  # noqa: PLC0415 - the same
 
+    _spare_collections()
     try:
         return asyncio.run(app.run(config))
+    except TlsFilesUnusable as error:
+        log.error("relay ends: the configuration cannot be used", error=str(error))  # noqa: TRY400 - it says the cure
+        return WRONG
     except JournalFatal as error:
         log.error("relay ends: the journal cannot be used", error=str(error))  # noqa: TRY400 - the message is the cure
     except OSError as error:
