@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 from relay.domain.envelope import KafkaRecord
 from relay.domain.figures import JournalFigures, Recorded
 from relay.domain.gaps import EndedGap, GapEnding, StreamGaps
-from relay.domain.history import DeadLetter, Gap, Quarantined, ReportLife
+from relay.domain.history import DeadLetter, Gap, Quarantined, QuarantineFilter, ReportLife, Retried
 from relay.domain.log_rows import FoundRow
 from relay.domain.report import Decoded, Entry, EntryType, GapCause, Origin, Report, Stream
 
@@ -430,17 +430,36 @@ class HistoryJournal(Protocol):
     async def list_dead_letters(
         self, callback: str | None = None, *, after_id: int = 0, limit: int = 100
     ) -> list[DeadLetter]: ...
-    async def list_quarantine(
-        self, stream: Stream | None = None, *, after_id: int = 0, limit: int = 100
-    ) -> list[Quarantined]: ...
-    async def quarantined_bytes(self, id_: int) -> bytes | None:
-        """All that was received; None if there is no such entry."""
-
     async def list_gaps(
         self, stream: Stream | None = None, *, only_open: bool = False, after_id: int = 0, limit: int = 100
     ) -> list[Gap]: ...
     async def inspect(self, message_id: str) -> list[ReportLife]:
         """Everything that is known of a messageId, in every stream, oldest first."""
+
+
+class QuarantineJournal(Protocol):
+    """For people who look after what was no report, or was refused. Done is what a retry made into reports."""
+
+    async def list_quarantine(
+        self, wanted: QuarantineFilter = ..., *, after_id: int = 0, limit: int = 100
+    ) -> list[Quarantined]:
+        """By ascending id, a page that begins after `after_id`."""
+
+    async def find_quarantined(self, id_: int) -> Quarantined | None: ...
+    async def quarantined_bytes(self, id_: int) -> bytes | None:
+        """All that was received; None if there is no such entry."""
+
+    async def retry_quarantined(self, id_: int, decoded: Decoded, at_ms: int) -> Retried | None:
+        """In one transaction; `decoded` is what its bytes hold now. None if there is no such entry, or it is done.
+
+        Its reports are appended as if a fetch of the same origin had brought them at `at_ms`, and what of it is no
+        report is quarantined anew. If there is no report in it, it stays, with the new reason. A record that Kafka
+        refused is appended as it was, whatever `decoded` says: Kafka never had it. Raises JournalError while the
+        stream's cursor is not confirmed.
+        """
+
+    async def drop_quarantined(self, id_: int) -> bool:
+        """Its bytes are gone then. Whether there was one."""
 
 
 # --- sources ----------------------------------------------------------------------------------------------------

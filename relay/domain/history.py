@@ -3,7 +3,8 @@
 from enum import IntEnum
 from typing import NamedTuple
 
-from relay.domain.report import Entry, GapCause, Stream
+from relay.domain.figures import Recorded
+from relay.domain.report import Entry, GapCause, Origin, Stream
 
 
 class DeadLetter(NamedTuple):
@@ -21,7 +22,7 @@ class DeadLetter(NamedTuple):
 
 
 class Quarantined(NamedTuple):
-    """Bytes that could not be made into a report; `id` is what `quarantined_bytes` takes."""
+    """Bytes that could not be made into a report, or a record that Kafka refused (then it has a `message_id`)."""
 
     id: int
     stream: Stream
@@ -30,6 +31,29 @@ class Quarantined(NamedTuple):
     received_at_ms: int
     fetch_id: int | None
     size_bytes: int
+    origin: Origin
+    message_id: str = ""
+    done_at_ms: int | None = None
+    """When a retry has made it into reports."""
+
+
+class QuarantineFilter(NamedTuple):
+    """Which quarantined bytes are meant; `reason` is part of their reason, in any case."""
+
+    source: str | None = None
+    kind: str | None = None
+    reason: str = ""
+    with_done: bool = False
+
+
+class Retried(NamedTuple):
+    """What became of quarantined bytes. With a `reason` they stay, since there is still no report in them."""
+
+    recorded: Recorded = Recorded()
+    """Of the reports that were in them; what of them still is none is quarantined anew."""
+    sent_again: bool = False
+    """A record that Kafka refused stands at the end of the stream once more."""
+    reason: str = ""
 
 
 class GapState(IntEnum):
