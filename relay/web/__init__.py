@@ -4,7 +4,17 @@ Invariant: nothing here can stop or slow the relay's work, and without the token
 """
 
 from relay.web.push import Push, PushEndpoint
+from relay.web.quarantine import QuarantineRoutes
 from relay.web.service import HttpService, make_push_web, make_web
 from relay.web.token import TOKEN_FILE, api_token
 
-__all__ = ["TOKEN_FILE", "HttpService", "Push", "PushEndpoint", "api_token", "make_push_web", "make_web"]
+__all__ = [
+    "TOKEN_FILE",
+    "HttpService",
+    "Push",
+    "PushEndpoint",
+    "QuarantineRoutes",
+    "api_token",
+    "make_push_web",
+    "make_web",
+]

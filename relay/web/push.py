@@ -87,6 +87,9 @@ class Push:
         """From now on pushes are answered 503; what is being committed is committed."""
         self._stopping = True
 
+    def add_to(self, application: web.Application) -> None:
+        application.router.add_post(PATH, self.receive)
+
     async def receive(self, request: web.Request) -> web.Response:
         """The handler of PATH."""
         stream = Stream(request.match_info["source"], request.match_info["kind"])

@@ -1,6 +1,7 @@
 """Routes, and the server that answers them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
 import orjson
 import structlog
@@ -12,8 +13,6 @@ from relay.ports import FiguresJournal
 from relay.web.authorization import bearer, matches
 from relay.web.page import HEADERS, render_page
 from relay.web.problem import Handler, errors_as_problems, problem
-from relay.web.push import PATH as PUSH_PATH
-from relay.web.push import Push
 from relay.web.reading import FiguresReader
 from relay.web.status import condition, full_status, readiness
 
@@ -22,6 +21,12 @@ log = structlog.get_logger(__name__)
 MAX_BODY_BYTES = 65_536
 SHUTDOWN_SECONDS = 2.0
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Routes(Protocol):
+    """What adds its paths to an application; those below /api are behind the token."""
+
+    def add_to(self, application: web.Application) -> None: ...
 
 
 class _Routes:
@@ -80,9 +85,9 @@ def make_web(
     health: Health,
     telemetry: Telemetry,
     now_ms: Callable[[], int],
-    push: Push | None = None,
+    more: Iterable[Routes] = (),
 ) -> web.Application:
-    """The application: /healthz, /readyz, /metrics, the page, /api/v1 behind `token`, and /push if it is given."""
+    """The application: /healthz, /readyz, /metrics, the page, /api/v1 behind `token`, and `more`."""
     routes = _Routes(
         instance=instance,
         token=token,
@@ -97,15 +102,15 @@ def make_web(
     application.router.add_get("/readyz", routes.readyz)
     application.router.add_get("/metrics", routes.metrics)
     application.router.add_get("/api/v1/status", routes.status)
-    if push is not None:
-        application.router.add_post(PUSH_PATH, push.receive)
+    for routes_ in more:
+        routes_.add_to(application)
     return application
 
 
-def make_push_web(push: Push) -> web.Application:
+def make_push_web(push: Routes) -> web.Application:
     """/push alone, for a port of its own."""
     application = web.Application(middlewares=[errors_as_problems])
-    application.router.add_post(PUSH_PATH, push.receive)
+    push.add_to(application)
     return application
 
 

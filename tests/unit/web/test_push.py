@@ -424,7 +424,7 @@ async def test_on_the_main_port_only_if_it_is_given(rig: Rig, push_there: bool, 
         health=Health(),
         telemetry=Telemetry(),
         now_ms=lambda: NOW_MS,
-        push=rig.push if push_there else None,
+        more=[rig.push] if push_there else [],
     )
     assert isinstance(application, web.Application)
     service = HttpService(application, host="127.0.0.1", port=0)
