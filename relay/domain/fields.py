@@ -74,7 +74,6 @@ GROUPS: Final = {
 """The documented fields of each nested object."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-_NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f\\]")
 _ORIGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:)//[^/?#]+")
 
 
@@ -120,7 +119,7 @@ def absolute_url(value: Any, base: Base | None) -> str:
     The API writes paths as it knows them, without the prefix under which a white label serves it: that prefix is put
     before, unless the path has it already.
     """
-    if not isinstance(value, str) or not value or _NOT_IN_URLS.search(value):
+    if not isinstance(value, str) or not value or not value.isprintable() or " " in value or "\\" in value:
         raise Unconvertible
     if value[0] != "/" and _SCHEME.match(value):
         return value

@@ -19,7 +19,7 @@ from relay.domain.fields import GROUPS, FieldType, base_of, converter, documente
 from relay.domain.generations import MARKS, as_documented
 from relay.domain.identity import LONGEST_MESSAGE_ID, usable_message_id
 from relay.domain.report import Report
-from relay.domain.timestamps import rfc3339
+from relay.domain.timestamps import rfc3339_members
 from relay.domain.values import Inexact, Source, Unconvertible, require_exact, written
 
 MOST_LEVELS = 64
@@ -87,12 +87,7 @@ class Normaliser:
         if type(message_id) is not str or not message_id.isprintable() or not 0 < len(message_id) <= LONGEST_MESSAGE_ID:
             message_id = entry["messageId"] = usable_message_id(message_id)
         moved: Fields = {}
-        for key in timestamps:
-            moment = rfc3339(entry[key])
-            if moment is not None:
-                entry[key] = moment
-            else:
-                moved[f"/{key}"] = entry.pop(key)
+        rfc3339_members(entry, timestamps, moved)
         for key, step in steps:
             step(entry, key, moved)
         fragments, dropped, unparsed, outcome, status_group, final = self._codes_of(entry)

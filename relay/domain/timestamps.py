@@ -5,7 +5,9 @@ and remembered, which leaves two look-ups per timestamp. Only valid parts are re
 """
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 _TIMESTAMP = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ]([01]\d|2[0-3]):([0-5]\d):([0-5]\d(?:\.\d{1,9})?)"
@@ -36,6 +38,23 @@ def rfc3339(text: str) -> str | None:
         return _minutes[text[:17]] + _tails[text[17:]]
     except KeyError:
         return _parsed(text)
+
+
+def rfc3339_members(holder: dict[str, Any], keys: Iterable[str], moved: dict[str, Any]) -> None:
+    """`rfc3339` for these members, which are strings, in place; what is no point in time goes to `moved` by pointer.
+
+    In one go, as this is a good part of what a report costs.
+    """
+    for key in keys:
+        text = holder[key]
+        try:
+            holder[key] = _minutes[text[:17]] + _tails[text[17:]]
+        except KeyError:
+            moment = _parsed(text)
+            if moment is None:
+                moved[f"/{key}"] = holder.pop(key)
+            else:
+                holder[key] = moment
 
 
 def rfc3339_from_epoch_ms(epoch_ms: int) -> str | None:
