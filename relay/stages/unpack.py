@@ -78,9 +78,14 @@ class Unpack:
     async def _decode(self, claimed: ClaimedFetch) -> Decoded:
         if claimed.claims > MAX_ATTEMPTS:
             return await asyncio.wait_for(_decode_isolated(claimed), ISOLATED_TIMEOUT_SECONDS)
-        if len(claimed.fetch.body) > THREAD_ABOVE_BYTES:
+        if _is_slow(claimed.fetch.body):
             return await asyncio.to_thread(_decode, claimed)
         return _decode(claimed)
+
+
+def _is_slow(body: bytes) -> bool:
+    """Whether decoding may take so long that the event loop should not wait for it."""
+    return len(body) > THREAD_ABOVE_BYTES or body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
 
 
 def _decode(claimed: ClaimedFetch) -> Decoded:
