@@ -529,6 +529,14 @@ class LogsRefused(LogsUnavailable):
         self.status = status
 
 
+class ComparisonRefused(Exception):
+    """A comparison with the logs cannot be started; `unknown`: because what is to be compared does not exist."""
+
+    def __init__(self, reason: str, *, unknown: bool = False) -> None:
+        super().__init__(reason)
+        self.unknown = unknown
+
+
 class LogSource(Protocol):
     """The logs of one source: reads that may be repeated."""
 

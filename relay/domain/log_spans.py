@@ -38,15 +38,18 @@ class Page(NamedTuple):
     largest: int = 0
 
     @property
-    def most(self) -> int:
-        return self.limit or DEFAULT_LIMIT
-
-    def is_full(self, rows: int) -> bool:
-        """There may be more than these rows.
+    def room(self) -> int:
+        """With so many rows an answer is full.
 
         A server may have a bound below our limit and not say so. It is a round number then, and no answer is larger.
         """
-        return rows >= self.most or (rows >= self.largest > 0 and rows >= DEFAULT_LIMIT and rows % DEFAULT_LIMIT == 0)
+        most = self.limit or DEFAULT_LIMIT
+        may_be_a_bound = DEFAULT_LIMIT <= self.largest < most and self.largest % DEFAULT_LIMIT == 0
+        return self.largest if may_be_a_bound else most
+
+    def is_full(self, rows: int) -> bool:
+        """There may be more than these rows."""
+        return rows >= self.room
 
     def seen(self, rows: int) -> "Page":
         return self._replace(largest=max(self.largest, rows))
@@ -80,9 +83,10 @@ def next_span(position_ms: int, floor_ms: int, width_ms: int | None) -> Span:
 def judge_span(span: Span, sent_ms: Sequence[int | None], page: Page) -> SpanVerdict:
     """What an answer with rows sent at these times says about its span."""
     rows = len(sent_ms)
-    if page.seen(rows).is_full(rows):
+    page = page.seen(rows)
+    if page.is_full(rows):
         return Split(_narrower_ms(span, sent_ms)) if span.width_ms > 1 else Hole()
-    wider = span.width_ms * min(_GROWTH, page.most * _FILL / max(rows, 1))
+    wider = span.width_ms * min(_GROWTH, page.room * _FILL / max(rows, 1))
     return Compared(max(1, min(int(wider), _WIDEST_MS)))
 
 
