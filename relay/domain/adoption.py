@@ -10,7 +10,8 @@ from relay.domain.codes import Outcome, outcome_of
 from relay.domain.envelope import KafkaRecord
 from relay.domain.report import EntryType, Origin
 
-_QUARANTINE_TYPE = b".quarantine."
+_QUARANTINE_TYPE = b".quarantine.v1"
+_RECORDING_TYPE = b".recording.v1"
 
 
 class Adopted(NamedTuple):
@@ -34,9 +35,14 @@ def adopted(record: KafkaRecord, *, reports_topic: str) -> Adopted:
     headers = dict(record.headers)
     origin = Origin(headers["ce_origin"].decode())
     received_at_ms = _epoch_ms(headers["ce_time"].decode())
-    if _QUARANTINE_TYPE in headers["ce_type"]:
+    if headers["ce_type"].endswith(_QUARANTINE_TYPE):
         return Adopted(
             record.seq, "", 1, EntryType.QUARANTINE, origin, received_at_ms, "", False, None, record.value
+        )  # fmt: skip
+    if headers["ce_type"].endswith(_RECORDING_TYPE):
+        id_ = record.key.decode()
+        return Adopted(
+            record.seq, id_, 1, EntryType.RECORDING, origin, received_at_ms, "", False, None, record.value
         )  # fmt: skip
     revision = _revision(headers, record.key)
     outcome = _outcome(record.value)

@@ -27,6 +27,7 @@ class Topics(NamedTuple):
     reports: str
     revisions: str
     quarantine: str
+    recordings: str = "infobip.voice.recordings"
 
 
 class KafkaRecord(NamedTuple):
@@ -51,6 +52,8 @@ class StreamEnvelope:
         "_quarantine_fixed",
         "_quarantine_key",
         "_quarantine_topic",
+        "_recording_fixed",
+        "_recordings_topic",
         "_topics",
     )
 
@@ -59,6 +62,8 @@ class StreamEnvelope:
         self._quarantine_fixed = _fixed_headers(ce_source(stream), ce_type(stream.kind, EntryType.QUARANTINE))
         self._quarantine_key = str(stream).encode()
         self._quarantine_topic = topics.quarantine
+        self._recording_fixed = _fixed_headers(ce_source(stream), ce_type(stream.kind, EntryType.RECORDING))
+        self._recordings_topic = topics.recordings
         self._journal = ("relay_journal", journal_id.encode())
         self._topics = {
             EntryType.REPORT: topics.reports,
@@ -75,7 +80,10 @@ class StreamEnvelope:
             self._ce_time = ("ce_time", rfc3339_ms(received_at_ms).encode())
             self._ce_time_ms = received_at_ms
         topic = self._topics.get(type_)
-        if topic is None:
+        if topic is None and type_ == EntryType.RECORDING:
+            topic, key, fixed = self._recordings_topic, message_id.encode(), self._recording_fixed
+            id_ = ce_id(entry).encode()
+        elif topic is None:
             topic, key, fixed = self._quarantine_topic, self._quarantine_key, self._quarantine_fixed
             id_ = b"quarantine-%d" % seq
         else:
@@ -91,15 +99,17 @@ def ce_source(stream: Stream) -> str:
 
 
 def ce_type(kind: str, type_: EntryType) -> str:
-    """CloudEvents `type` of a report (or a revision of it) or of a quarantine entry."""
-    noun = "quarantine" if type_ == EntryType.QUARANTINE else "report"
-    return f"com.infobip.{kind}.{noun}.v1"
+    """CloudEvents `type` of a report (or a revision of it), of a recording or of a quarantine entry."""
+    return f"com.infobip.{kind}.{_NOUNS.get(type_, 'report')}.v1"
 
 
 def ce_id(entry: Entry) -> str:
-    """CloudEvents `id`: the messageId, from revision 2 on with ``#n``; ``quarantine-{seq}`` for what has none."""
+    """CloudEvents `id`: the messageId, from revision 2 on with ``#n``; ``{messageId}#recording`` for its recording,
+    ``quarantine-{seq}`` for what has none."""
     if entry.type == EntryType.QUARANTINE:
         return f"quarantine-{entry.seq}"
+    if entry.type == EntryType.RECORDING:
+        return f"{entry.message_id}#recording"
     return entry.message_id if entry.revision == 1 else f"{entry.message_id}#{entry.revision}"
 
 
@@ -180,4 +190,5 @@ def _fixed_headers(source: str, type_: str) -> tuple[tuple[str, bytes], ...]:
     )
 
 
+_NOUNS = {EntryType.QUARANTINE: "quarantine", EntryType.RECORDING: "recording"}
 _ORIGINS = {origin: ("ce_origin", origin.value.encode()) for origin in Origin}

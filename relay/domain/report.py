@@ -67,6 +67,8 @@ class EntryType(IntEnum):
     """Any other later outcome: revisions topic (or inline), callbacks that ask for revisions."""
     QUARANTINE = 4
     """Bytes that could not be made into a report, or a record that the broker refused."""
+    RECORDING = 5
+    """A call's recording was stored: announced in a topic of its own; callbacks do not get it."""
 
 
 class Entry(NamedTuple):

@@ -38,6 +38,10 @@ def envelope(*, inline: bool = False) -> StreamEnvelope:
             Entry(11, EntryType.QUARANTINE, "", 1, Origin.POLL, 1000, None, b'{"reason":"x"}'),
             Adopted(11, "", 1, EntryType.QUARANTINE, Origin.POLL, 1000, "", False, None, b'{"reason":"x"}'),
         ),
+        (
+            Entry(12, EntryType.RECORDING, "m#1", 1, Origin.PUSH, 1000, None, b'{"path":"x"}'),
+            Adopted(12, "m#1", 1, EntryType.RECORDING, Origin.PUSH, 1000, "", False, None, b'{"path":"x"}'),
+        ),
     ],
 )
 def test_each_type(entry: Entry, expected: Adopted) -> None:
@@ -48,3 +52,10 @@ def test_an_inline_revision_that_is_not_final_is_no_completion() -> None:
     entry = Entry(8, EntryType.REVISION, "m#1", 2, Origin.POLL, 1000, 1, PENDING)
 
     assert adopted(envelope(inline=True).record(entry), reports_topic=TOPICS.reports).type == EntryType.REVISION
+
+
+@pytest.mark.parametrize("kind", ["quarantine", "recording"])
+def test_a_kind_may_be_called_like_a_type(kind: str) -> None:
+    entry = Entry(7, EntryType.REPORT, "m", 1, Origin.POLL, 1000, 3, DELIVERED)
+    record = StreamEnvelope(Stream("acme", kind), "journal-1", TOPICS, revisions_inline=False).record(entry)
+    assert adopted(record, reports_topic=TOPICS.reports).type == EntryType.REPORT

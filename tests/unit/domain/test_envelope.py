@@ -65,6 +65,7 @@ def test_a_report_is_a_cloudevent_in_binary_mode() -> None:
         (EntryType.REVISION, False, "infobip.sms.revisions"),
         (EntryType.REVISION, True, "infobip.sms.reports"),
         (EntryType.QUARANTINE, False, "infobip.quarantine"),
+        (EntryType.RECORDING, False, "infobip.voice.recordings"),
     ],
 )
 def test_the_type_of_an_entry_decides_its_topic(type_: EntryType, inline: bool, topic: str) -> None:
@@ -84,6 +85,13 @@ def test_a_quarantine_entry_is_keyed_by_its_stream() -> None:
     assert made.key == b"acme/sms"
     assert dict(made.headers)["ce_id"] == b"quarantine-7"
     assert dict(made.headers)["ce_type"] == b"com.infobip.sms.quarantine.v1"
+
+
+def test_a_recording_is_keyed_by_its_message() -> None:
+    made = record(entry(type_=EntryType.RECORDING))
+    assert made.key == b"ff4804ef"
+    assert dict(made.headers)["ce_id"] == b"ff4804ef#recording"
+    assert dict(made.headers)["ce_type"] == b"com.infobip.sms.recording.v1"
 
 
 def test_each_record_has_its_own_time() -> None:

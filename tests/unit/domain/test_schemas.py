@@ -8,11 +8,12 @@ import pytest
 
 from relay.domain.envelope import quarantine_value, without_bytes
 from relay.domain.fields import GROUPS, documented_fields
+from relay.domain.recordings import StoredRecording, recording_path, recording_value
 from relay.domain.report import Stream
 from tests.unit.domain.events import ROOT, schema, validator
 
 REPORTS = ["report", "report.sms", "report.voice"]
-SCHEMAS = [*REPORTS, "quarantine"]
+SCHEMAS = [*REPORTS, "quarantine", "recording"]
 EXAMPLES = sorted(path for name in SCHEMAS for path in (ROOT / "schemas" / "examples" / name).glob("*/*.json"))
 
 
@@ -27,7 +28,8 @@ def test_a_schema_is_valid_and_says_what_things_are(name: str) -> None:
 
 
 def test_titles_name_the_documented_types() -> None:
-    assert [schema(name)["title"] for name in SCHEMAS] == ["Report", "SMSReport", "VoiceReport", "QuarantineEntry"]
+    titles = ["Report", "SMSReport", "VoiceReport", "QuarantineEntry", "Recording"]
+    assert [schema(name)["title"] for name in SCHEMAS] == titles
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: f"{path.parts[-3]}-{path.parts[-2]}-{path.stem}")
@@ -64,3 +66,10 @@ def test_quarantine_entries_are_valid(raw: bytes) -> None:
     value = quarantine_value(Stream("acme", "sms"), "no messageId", 1_423_731_500_323, 42, raw)
     for made in (value, without_bytes(value), quarantine_value(Stream("acme", "sms"), "refused", 0, None, raw)):
         validator("quarantine").validate(json.loads(made))
+
+
+@pytest.mark.parametrize("message_id", ["ff4804ef-6ab6", "../../etc/passwd", "A b", "..", "x" * 256, "ž" * 256])
+def test_announced_recordings_are_valid(message_id: str) -> None:
+    path = recording_path("acme", "2018-06-25", message_id)
+    stored = StoredRecording(path, 160_044, "0" * 64, 10.0)
+    validator("recording").validate(json.loads(recording_value("acme", message_id, stored)))
