@@ -583,8 +583,7 @@ class EventSink(Protocol):
 
     async def cluster_id(self) -> str: ...
     async def read_cursor(self) -> int | None:
-        """The last seq that is committed in Kafka; None only if Kafka says that there is none (-1), or that a commit
-        hangs although opening has ended all of ours: then the tail of the topics knows."""
+        """The last seq that is committed in Kafka; None only if Kafka says that there is none (-1)."""
 
     async def last_published_seq(self) -> int | None:
         """From the tail of the topics, by `relay_journal` and `relay_seq`; None if no record of ours is found."""

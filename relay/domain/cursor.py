@@ -1,5 +1,6 @@
 """Where publishing of a stream goes on: what Kafka's cursor, the journal's copy and the topics' tail say together."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -52,3 +53,27 @@ def place_cursor(
     if committed is None:
         return Resume(seen if tail.last_seq is None else tail.last_seq)
     return Resume(max(committed, tail.last_seq or 0))
+
+
+class Unended(NamedTuple):
+    """A transaction whose end the broker has lost in some partitions.
+
+    `committed` is the cursor before the commit that hangs, or the cursor as it is; `cursor_hangs`: it is part of what
+    is open; `open_seqs`: the records that are; `seen`: the last seq committed in the other partitions.
+    """
+
+    committed: int | None
+    cursor_hangs: bool
+    open_seqs: Sequence[int]
+    seen: int | None
+
+
+def should_commit(unended: Unended) -> bool:
+    """How that transaction was decided, as told by the parts of it whose end was written: cursor or other partitions.
+
+    If none was, nobody has read anything of it: it is aborted and published again.
+    """
+    committed = unended.committed or 0
+    if unended.cursor_hangs:
+        return unended.seen is not None and unended.seen > committed
+    return any(seq <= committed for seq in unended.open_seqs)

@@ -9,7 +9,6 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
-import structlog
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from relay.config import KafkaConfig
@@ -17,14 +16,13 @@ from relay.domain.envelope import Topics, ce_source
 from relay.domain.report import Stream
 from relay.ports import Record, SinkError, SinkUnavailable, StreamBlocked, TransactionIndefinite
 from relay.sinks.kafka_batches import MAX_BATCH_BYTES, fill_batches
-from relay.sinks.kafka_cursor import CursorHangs, read_committed_offset
+from relay.sinks.kafka_cursor import read_committed_offset
 from relay.sinks.kafka_errors import translate
 from relay.sinks.kafka_producer import StreamProducer
 from relay.sinks.kafka_security import connection_options
+from relay.sinks.kafka_settle import Cursor, settle
 from relay.sinks.kafka_tail import StreamTail
 from relay.sinks.kafka_topics import ensure_topics
-
-log = structlog.get_logger(__name__)
 
 DEADLINE_SECONDS = 30.0
 ABORT_SECONDS = 5.0
@@ -78,6 +76,9 @@ class KafkaSink:
                 await self._producer.start()
                 await ensure_topics(self._producer.client, self._wanted_topics(), self._config.create_topics)
                 self._cluster_id = self._producer.client.cluster_id
+                if self._transactional:
+                    cursor = Cursor(self._id, self._config.cursor_topic, 0)
+                    await settle(self._producer, cursor, self._tail(), patience_seconds=self._deadline_seconds / 3)
         except BaseException:
             await self.abandon()
             raise
@@ -88,21 +89,14 @@ class KafkaSink:
         return self._cluster_id or ""
 
     async def read_cursor(self) -> int | None:
-        """The last seq that is committed in Kafka; None only if Kafka says that there is none, or that a commit hangs.
-        None when idempotent."""
+        """The last seq that is committed in Kafka; None only if Kafka says that there is none. None when idempotent."""
         producer = self._opened()
         if not self._transactional:
             return None
-        try:
-            async with self._within(self._deadline_seconds, f"reading the cursor of {self._id}"):
-                offset = await read_committed_offset(
-                    producer.client, self._id, self._config.cursor_topic, 0, patience_seconds=self._deadline_seconds / 3
-                )
-        except CursorHangs as error:
-            # Opening ended every transaction of ours, so the broker lost the end of one in this partition (seen with
-            # Kafka 4.3 killed right after a commit). The next commit of the cursor settles it.
-            log.warning("the cursor in Kafka hangs", group=self._id, error=str(error))
-            return None
+        async with self._within(self._deadline_seconds, f"reading the cursor of {self._id}"):
+            offset = await read_committed_offset(
+                producer.client, self._id, self._config.cursor_topic, 0, patience_seconds=self._deadline_seconds / 3
+            )
         return None if offset is None else offset - 1
 
     async def last_published_seq(self) -> int | None:

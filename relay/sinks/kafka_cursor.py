@@ -10,11 +10,10 @@ from aiokafka.client import ConnectionGroup, CoordinationType
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.commit import OffsetFetchRequest_v3
 from aiokafka.protocol.types import Boolean, CompactArray, CompactString, Int16, Int32, Int64, Schema, TaggedFields
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from relay.ports import SinkError
 from relay.sinks.kafka_client import StreamClient
-from relay.sinks.kafka_errors import UnstableOffsetCommitError
+from relay.sinks.kafka_errors import UnstableOffsetCommitError, asking_again
 
 NOTHING_COMMITTED = -1
 
@@ -99,14 +98,8 @@ async def read_committed_offset(
 
     Raises CursorHangs if a commit is pending all the time, else aiokafka's error.
     """
-    again = AsyncRetrying(
-        retry=retry_if_exception(lambda error: getattr(error, "retriable", False)),
-        wait=wait_exponential(multiplier=0.05, max=1.0),
-        stop=stop_after_delay(patience_seconds),
-        reraise=True,
-    )
     try:
-        return await again(_ask, client, group, topic, partition)
+        return await asking_again(patience_seconds)(_ask, client, group, topic, partition)
     except UnstableOffsetCommitError as error:
         raise CursorHangs(
             f"a commit of {topic}/{partition} by {group} is pending for {patience_seconds:.0f} s"

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Mapping
 
 from aiokafka import errors
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from relay.ports import ProducerFenced, RecordsRefused, SinkError, SinkUnavailable, StreamBlocked, TransactionIndefinite
 
@@ -77,6 +78,16 @@ BLOCKED: Mapping[type[Exception], str] = {
     ssl.SSLError: "check kafka.security.ca_file, cert_file and key_file",
 }
 """What waits for somebody to change something outside, and what to change."""
+
+
+def asking_again(patience_seconds: float) -> AsyncRetrying:
+    """For requests that change nothing: again while leaders and coordinators move or load, then the error itself."""
+    return AsyncRetrying(
+        retry=retry_if_exception(lambda error: getattr(error, "retriable", False)),
+        wait=wait_exponential(multiplier=0.05, max=1.0),
+        stop=stop_after_delay(patience_seconds),
+        reraise=True,
+    )
 
 
 def translate(error: BaseException, doing: str) -> SinkError:

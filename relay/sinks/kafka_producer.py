@@ -15,6 +15,7 @@ from aiokafka.client import ConnectionGroup, CoordinationType
 from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.producer.sender import EndTxnHandler, Sender
 from aiokafka.producer.transaction_manager import TransactionResult
+from aiokafka.structs import TopicPartition
 
 from relay.sinks.kafka_client import StreamClient
 from relay.sinks.kafka_errors import EndTxnUnansweredError
@@ -132,6 +133,15 @@ class StreamProducer(AIOKafkaProducer):  # type: ignore[misc]
     def end_txn_sent(self) -> bool:
         """Whether the transaction that was begun last may have been decided already."""
         return self._sender.end_txn_sent
+
+    @property
+    def producer_id(self) -> int:
+        return int(self._txn_manager.producer_id)
+
+    def join_partitions(self, places: Iterable[TopicPartition]) -> None:
+        """Make partitions part of the transaction without a record: its end is written there, too."""
+        for place in places:
+            self._txn_manager.maybe_add_partition_to_txn(place)
 
     async def begin_transaction(self) -> None:
         self._sender.end_txn_sent = False

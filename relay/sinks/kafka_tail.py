@@ -9,7 +9,7 @@ behind it.
 import asyncio
 import heapq
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Container, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import errors
@@ -18,10 +18,10 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import ConsumerRecord, TopicPartition
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from relay.ports import Record, SinkUnavailable
 from relay.sinks.kafka_client import StreamClient
+from relay.sinks.kafka_errors import asking_again
 
 FIRST_BLOCK = 256
 LARGEST_BLOCK = 8192
@@ -51,10 +51,23 @@ class StreamTail:
         self._source = source.encode()
         self._stall_seconds = stall_seconds
 
-    async def last_seq(self) -> int | None:
+    def places(self) -> list[TopicPartition]:
+        """All partitions of the topics."""
+        return [
+            TopicPartition(topic, partition)
+            for topic in self._topics
+            for partition in sorted(self._client.cluster.partitions_for_topic(topic) or ())
+        ]
+
+    async def last_seq(self, *, without: Container[TopicPartition] = ()) -> int | None:
         """The highest seq among the newest records; None if none of the stream is found."""
-        found = [await self._last_in(place, bounds) for place, bounds in (await self._bounds()).items()]
+        found = [await self._last_in(place, bounds) for place, bounds in (await self._bounds(without)).items()]
         return max((seq for seq in found if seq is not None), default=None)
+
+    async def seqs_from(self, place: TopicPartition, offset: int) -> list[int]:
+        """The stream's seqs from an offset on, committed or not."""
+        bounds = Bounds(offset, await self._offset(place, _LATEST))
+        return [record.seq async for _, record in self._read(place, bounds, isolation=READ_UNCOMMITTED)]
 
     async def records_after(self, after_seq: int) -> AsyncIterator[Record]:
         """All of the stream's records with a greater seq, ascending over all partitions."""
@@ -94,13 +107,15 @@ class StreamTail:
         async for _, record in self._read(place, bounds):
             yield record
 
-    async def _read(self, place: TopicPartition, bounds: Bounds) -> AsyncIterator[tuple[int, Record]]:
+    async def _read(
+        self, place: TopicPartition, bounds: Bounds, *, isolation: int = READ_COMMITTED
+    ) -> AsyncIterator[tuple[int, Record]]:
         """The stream's own records with their offsets, ascending. Raises SinkUnavailable if it comes no further."""
         position = bounds.start
         give_up_at = time.monotonic() + self._stall_seconds
         while position < bounds.end:
             try:
-                fetched = await self._fetch(place, position)
+                fetched = await self._fetch(place, position, isolation)
             except errors.OffsetOutOfRangeError:  # retention has deleted what was there
                 position = max(position + 1, await self._offset(place, _EARLIEST))
                 continue
@@ -127,14 +142,13 @@ class StreamTail:
             consumed.timestamp,
         )
 
-    async def _bounds(self) -> dict[TopicPartition, Bounds]:
-        """First offset and high watermark of every partition of the topics."""
-        places = [
-            TopicPartition(topic, partition)
-            for topic in self._topics
-            for partition in sorted(self._client.cluster.partitions_for_topic(topic) or ())
-        ]
-        return {place: Bounds(await self._offset(place, _EARLIEST), await self._end(place)) for place in places}
+    async def _bounds(self, without: Container[TopicPartition] = ()) -> dict[TopicPartition, Bounds]:
+        """First offset and high watermark of every partition."""
+        return {
+            place: Bounds(await self._offset(place, _EARLIEST), await self._end(place))
+            for place in self.places()
+            if place not in without
+        }
 
     async def _end(self, place: TopicPartition) -> int:
         """The high watermark, once everything before it is readable as committed."""
@@ -154,30 +168,24 @@ class StreamTail:
         _, (_, offset) = await self._ask(place, request)
         return int(offset)
 
-    async def _fetch(self, place: TopicPartition, position: int) -> PartitionRecords:
+    async def _fetch(self, place: TopicPartition, position: int, isolation: int) -> PartitionRecords:
         topics = [(place.topic, [(place.partition, position, FETCH_BYTES)])]
-        request = FetchRequest(FETCH_WAIT_MS, 1, FETCH_BYTES, READ_COMMITTED, topics)
+        request = FetchRequest(FETCH_WAIT_MS, 1, FETCH_BYTES, isolation, topics)
         version, (_, *part) = await self._ask(place, request)
         # (last stable offset, [log start,] aborted transactions, [preferred replica,] records)
         aborted = part[2] if version >= 11 else part[-2]
-        return PartitionRecords(place, MemoryRecords(part[-1]), aborted, position, None, None, True, READ_COMMITTED)
+        return PartitionRecords(place, MemoryRecords(part[-1]), aborted, position, None, None, True, isolation)
 
     async def _ask(self, place: TopicPartition, request: Any) -> tuple[int, Sequence[Any]]:
         """Version and fields (after the error code) of the leader's answer about one partition; again while leaders
         move, or are not known yet in a topic that is new."""
-        again = AsyncRetrying(
-            retry=retry_if_exception(lambda error: getattr(error, "retriable", False)),
-            wait=wait_exponential(multiplier=0.05, max=1.0),
-            stop=stop_after_delay(self._stall_seconds),
-            reraise=True,
-        )
-        async for attempt in again:
-            with attempt:
-                answer = await self._client.send(self._leader(place), request)
-                ((_, ((_, error_code, *fields),)),) = answer.topics
-                self._raise_for(error_code, place)
-                return answer.API_VERSION, fields
-        raise AssertionError("tenacity answers or raises")
+        return await asking_again(self._stall_seconds)(self._ask_leader, place, request)
+
+    async def _ask_leader(self, place: TopicPartition, request: Any) -> tuple[int, Sequence[Any]]:
+        answer = await self._client.send(self._leader(place), request)
+        ((_, ((_, error_code, *fields),)),) = answer.topics
+        self._raise_for(error_code, place)
+        return answer.API_VERSION, fields
 
     def _raise_for(self, error_code: int, place: TopicPartition) -> None:
         error = errors.for_code(error_code)

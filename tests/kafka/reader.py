@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Message, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 READ_SECONDS = 60.0
+LEADER_SECONDS = 10.0
+MOVING = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
 
 
 class Read(NamedTuple):
@@ -100,10 +102,22 @@ def _bounds(consumer: Consumer, topics: Iterable[str]) -> tuple[dict[tuple[str, 
     for topic in topics:
         assert topic in known, f"there is no topic {topic}"
         for partition in known[topic].partitions:
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+            low, high = _watermarks(consumer, TopicPartition(topic, partition))
             if high > low:
                 starts[topic, partition], ends[topic, partition] = low, high
     return starts, ends
+
+
+def _watermarks(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """The leader of a topic that is new, or whose broker is, says for a moment that it is none."""
+    deadline = time.monotonic() + LEADER_SECONDS
+    while True:
+        try:
+            return consumer.get_watermark_offsets(place, timeout=10)
+        except KafkaException as error:
+            if time.monotonic() > deadline or error.args[0].code() not in MOVING:
+                raise
+            time.sleep(0.1)
 
 
 def _plain(message: Message) -> Read:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.domain.cursor import AskTail, Kept, OtherCluster, Resume, Tail, place_cursor
+from relay.domain.cursor import AskTail, Kept, OtherCluster, Resume, Tail, Unended, place_cursor, should_commit
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,24 @@ def test_another_cluster_is_never_guessed_about() -> None:
 @pytest.mark.parametrize(("known", "found"), [(None, "new"), ("old", None), (None, None)])
 def test_a_cluster_without_id_is_not_another(known: str | None, found: str | None) -> None:
     assert place_cursor(cluster_id=found, committed=9, kept=Kept(7, known), tail=None) == Resume(9)
+
+
+@pytest.mark.parametrize(
+    ("unended", "commit"),
+    [
+        # The cursor moved with it: it was committed.
+        (Unended(committed=9, cursor_hangs=False, open_seqs=[8, 9], seen=None), True),
+        # The cursor did not: it was aborted.
+        (Unended(committed=7, cursor_hangs=False, open_seqs=[8, 9], seen=None), False),
+        (Unended(committed=None, cursor_hangs=False, open_seqs=[1, 2], seen=None), False),
+        # The cursor hangs, but records of it were seen committed in another partition.
+        (Unended(committed=7, cursor_hangs=True, open_seqs=[9], seen=8), True),
+        (Unended(committed=7, cursor_hangs=True, open_seqs=[], seen=9), True),
+        (Unended(committed=None, cursor_hangs=True, open_seqs=[], seen=2), True),
+        # No part of it says how it ended: nobody has read anything of it.
+        (Unended(committed=7, cursor_hangs=True, open_seqs=[8, 9], seen=7), False),
+        (Unended(committed=7, cursor_hangs=True, open_seqs=[], seen=None), False),
+    ],
+)
+def test_a_transaction_whose_end_was_lost(unended: Unended, commit: bool) -> None:
+    assert should_commit(unended) is commit
