@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 import relay
+from relay.cli.options import AsJson, ConfigFile, RelayConfig, RelayUrl, Token, TokenFile
+from relay.cli.quarantine_commands import quarantine
 
 app = typer.Typer(
     name="relay",
@@ -15,22 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-ConfigFile = Annotated[
-    Path, typer.Option("--config", "-c", metavar="FILE", envvar="RELAY_CONFIG", help="The configuration, YAML.")
-]
-RelayUrl = Annotated[
-    str | None, typer.Option("--url", help="Of the running relay; default: from --config, else http://127.0.0.1:8080.")
-]
-RelayConfig = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", metavar="FILE", envvar="RELAY_CONFIG", help="Where address and token are from."),
-]
-TokenFile = Annotated[
-    Path | None, typer.Option("--token-file", metavar="FILE", help="Holds the token: relay.token beside the journal.")
-]
-Token = Annotated[str | None, typer.Option(envvar="RELAY_TOKEN", hidden=True, help="For the environment variable.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+app.add_typer(quarantine, name="quarantine")
 
 
 def main() -> None:
