@@ -12,6 +12,7 @@ from relay.domain.figures import JournalFigures, Recorded
 from relay.domain.gaps import EndedGap, GapEnding, StreamGaps
 from relay.domain.history import DeadLetter, Gap, Quarantined, QuarantineFilter, ReportLife, Retried
 from relay.domain.log_rows import FoundRow
+from relay.domain.recordings import StoredRecording
 from relay.domain.report import Decoded, Entry, EntryType, GapCause, Origin, Report, Stream
 
 # --- errors -----------------------------------------------------------------------------------------------------
@@ -416,6 +417,44 @@ class Retention(NamedTuple):
     window_seconds: float
     dead_letter_seconds: Mapping[str, float]
     min_free_bytes: int
+
+
+class PendingRecording(NamedTuple):
+    """A recording to be fetched; `attempts` are those that failed, `day` is the UTC day that it is kept under."""
+
+    id: int
+    message_id: str
+    url: str
+    day: str
+    attempts: int
+    created_at_ms: int
+
+
+class RecordingsJournal(Protocol):
+    """For `recordings`. A report that points to a recording makes it pending in the transaction that appends it."""
+
+    async def want_recordings(self, lease: Lease, stream: Stream, *, wanted: bool) -> bool:
+        """Whether reports appended from now on make recordings pending; answers whether any ever did."""
+
+    async def due_recordings(
+        self, stream: Stream, at_ms: int, limit: int, skip: Collection[int]
+    ) -> list[PendingRecording]:
+        """Due at `at_ms`, earliest first, without `skip`; none while the stream's cursor is not confirmed."""
+
+    async def next_recording_at_ms(self, stream: Stream, skip: Collection[int]) -> int | None:
+        """When the next one is due, without `skip`."""
+
+    async def record_recording(
+        self, lease: Lease, stream: Stream, id_: int, stored: StoredRecording, at_ms: int
+    ) -> None:
+        """In one transaction: append the entry that announces it and end it. Once: what ended before stays so."""
+
+    async def postpone_recording(
+        self, lease: Lease, stream: Stream, id_: int, next_attempt_at_ms: int, reason: str
+    ) -> None:
+        """One more failed attempt."""
+
+    async def give_up_recording(self, lease: Lease, stream: Stream, id_: int, reason: str, at_ms: int) -> None: ...
 
 
 class FiguresJournal(Protocol):

@@ -10,13 +10,14 @@ from relay.domain.dedup import decide
 from relay.domain.envelope import quarantine_value, without_bytes
 from relay.domain.figures import Recorded
 from relay.domain.report import Decoded, Entry, EntryType, GapCause, Origin, Rejected, Report, Stream
-from relay.journal import entries, ids, streams, tallies
+from relay.journal import entries, ids, recordings, streams, tallies
 from relay.journal.codes import ORIGIN_CODES
 from relay.journal.draft import Draft
 from relay.journal.fetches import release_fetch
 from relay.journal.ids import Seen
 from relay.journal.sql import load
 from relay.journal.streams import StreamRow
+from relay.observe.failpoints import Point, reach
 from relay.ports import AdoptedRecord, ClaimedFetch, Lease
 
 _SQL = load("entries")
@@ -48,6 +49,7 @@ def record_reports(db: apsw.Connection, claimed: ClaimedFetch, decoded: Decoded,
         )
     if gap is not None:
         streams.open_gap(db, row, gap, until_ms=fetch.received_at_ms, at_ms=fetch.received_at_ms)
+    reach(Point.UNPACK_RECORDING)
     return Appended(draft.recorded, draft.entries)
 
 
@@ -113,8 +115,13 @@ def adopt_published(db: apsw.Connection, lease: Lease, stream: Stream, records: 
     for key, record in zip(keys, records, strict=True):
         before = seen.get(key)
         rows.append(_adopted_row(row, record, before.last_seq if before else None))
-        if record.type != EntryType.QUARANTINE:
+        if record.type == EntryType.RECORDING:
+            recordings.note_adopted(db, row, record.message_id, record.origin, record.received_at_ms)
+            if before is not None:
+                seen[key] = before._replace(last_seq=max(before.last_seq, record.seq))
+        elif record.type != EntryType.QUARANTINE:
             seen[key] = _adopted_seen(before, record)
+    recordings.add_pending(db, row, [_adopted_entry(record) for record in records])
     unknown = [record for record, values in zip(records, rows, strict=True) if _adopt(db, values)]
     tallies.add(db, row.id, [(record.seq, record.type, record.status_group) for record in unknown])
     ids.keep(db, seen.items(), max(record.received_at_ms for record in records))
@@ -142,6 +149,7 @@ def write_draft(db: apsw.Connection, row: StreamRow, claimed: ClaimedFetch, draf
             quarantined=len(draft.quarantined),
         )
     ids.keep(db, draft.seen.items(), fetch.received_at_ms)
+    recordings.add_pending(db, row, draft.entries)
     for seq, reason, raw in draft.quarantined:
         kept = (row.base + seq, reason, fetch.received_at_ms, claimed.id, ORIGIN_CODES[fetch.origin], None, raw)
         db.execute(_SQL["quarantine"], kept)
@@ -165,6 +173,11 @@ def _adopted_row(row: StreamRow, record: AdoptedRecord, previous_seq: int | None
         previous_seq,
         record.value,
     )
+
+
+def _adopted_entry(record: AdoptedRecord) -> Entry:
+    seq, message_id, revision, type_, origin, received_at_ms, _, _, status_group, value = record
+    return Entry(seq, EntryType(type_), message_id, revision, origin, received_at_ms, status_group, value)
 
 
 def _adopted_seen(before: Seen | None, record: AdoptedRecord) -> Seen:

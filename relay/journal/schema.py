@@ -14,7 +14,14 @@ VERSION = 1
 """Each ``sql/schema_{n}.sql`` leads from version n - 1 to n, in one transaction; version 0 is an empty file."""
 
 _SMALL_TABLES = ("meta", "leases", "streams", "gaps", "scans", "subscriptions", "passages")
-_LARGE_TABLES = {"fetches": "id", "entries": "id", "ids": "key", "deliveries": "id", "quarantine": "entry_id"}
+_LARGE_TABLES = {
+    "fetches": "id",
+    "entries": "id",
+    "ids": "key",
+    "deliveries": "id",
+    "quarantine": "entry_id",
+    "recordings": "id",
+}
 
 
 def check_version(db: apsw.Connection, path: Path) -> None:

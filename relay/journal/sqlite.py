@@ -14,13 +14,14 @@ from relay.journal import cursors, entries, fetches, recording, streams
 from relay.journal.connection import Tuning
 from relay.journal.sqlite_deliver import DeliverMethods
 from relay.journal.sqlite_quarantine import QuarantineMethods
+from relay.journal.sqlite_recordings import RecordingMethods
 from relay.journal.sqlite_upkeep import UpkeepMethods
 from relay.journal.tail import Tail
 from relay.journal.threads import JournalThreads, unused_bytes
 from relay.ports import AdoptedRecord, ClaimedFetch, Fetch, Lease, LocalCursor, Pressure, StreamState
 
 
-class SqliteJournal(DeliverMethods, QuarantineMethods, UpkeepMethods):
+class SqliteJournal(DeliverMethods, QuarantineMethods, RecordingMethods, UpkeepMethods):
     """Every method is one transaction, durable when it returns; see the protocols in `relay.ports`."""
 
     def __init__(self, threads: JournalThreads, instance: str, tail: Tail) -> None:

@@ -8,7 +8,7 @@ import apsw
 from relay.domain.figures import CallbackFigures, JournalFigures, StreamFigures
 from relay.domain.history import DeadLetter, Gap, ReportLife
 from relay.domain.report import Stream
-from relay.journal import cursors, figures, history, pruning, shortage, streams
+from relay.journal import cursors, figures, history, pruning, recordings, shortage, streams
 from relay.journal.tail import Tail
 from relay.journal.threads import JournalThreads, unused_bytes
 from relay.ports import Pruned, Retention
@@ -85,6 +85,7 @@ def _steps(names: list[Stream], at_ms: int, limits: Retention, *, short: bool) -
     yield partial(pruning.sweep_ids, at_ms=at_ms, window_ms=int(limits.window_seconds * 1000))
     yield partial(pruning.expire_dead_letters, at_ms=at_ms, limits=limits)
     yield partial(pruning.drop_old_records, at_ms=at_ms)
+    yield partial(recordings.drop_old, at_ms=at_ms, window_ms=int(limits.window_seconds * 1000))
 
 
 def _last_steps(names: list[Stream], at_ms: int) -> Iterable[Step]:

@@ -25,6 +25,11 @@ class StreamRow(NamedTuple):
     answered_from_ms: int | None
     drained_at_ms: int | None
     marked_at_ms: int | None
+    recordings: int = 0
+
+    @property
+    def wants_recordings(self) -> bool:
+        return self.recordings == 1
 
     @property
     def base(self) -> int:

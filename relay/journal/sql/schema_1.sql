@@ -27,6 +27,7 @@ CREATE TABLE streams (
     fetches_pending INTEGER NOT NULL DEFAULT 0,
     entries_pending INTEGER NOT NULL DEFAULT 0,     -- sum of the estimates of those fetches
     quarantine_entries INTEGER NOT NULL DEFAULT 0,
+    recordings INTEGER NOT NULL DEFAULT 0,          -- of calls: 0 never wanted, 1 wanted, 2 no longer wanted
     UNIQUE (source, kind)
 ) STRICT;
 
@@ -199,3 +200,21 @@ CREATE TABLE attempts (
     seqs TEXT,                                      -- JSON array; NULL: all from first_seq to last_seq
     PRIMARY KEY (subscription_id, first_seq, started_at_ms)
 ) STRICT, WITHOUT ROWID;
+
+-- Recordings of calls that reports point to: one for each messageId.
+CREATE TABLE recordings (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    stream_id INTEGER NOT NULL,
+    message_id TEXT NOT NULL,
+    url TEXT NOT NULL,
+    day TEXT NOT NULL,                              -- of the call, UTC: 2015-02-12
+    origin INTEGER NOT NULL,                        -- of the report
+    state INTEGER NOT NULL DEFAULT 0,               -- 0 pending, 1 stored, 2 given up
+    attempts INTEGER NOT NULL DEFAULT 0,            -- that failed
+    created_at_ms INTEGER NOT NULL,
+    next_attempt_at_ms INTEGER NOT NULL,
+    reason TEXT NOT NULL DEFAULT '',                -- why the last attempt failed
+    UNIQUE (stream_id, message_id)
+) STRICT;
+CREATE INDEX recordings_due ON recordings (stream_id, next_attempt_at_ms) WHERE state = 0;
+CREATE INDEX recordings_oldest ON recordings (created_at_ms);

@@ -7,7 +7,8 @@ RETURNING token;
 SELECT 1 FROM leases WHERE name = ?1 AND owner = ?2 AND token = ?3;
 
 -- name: find
-SELECT id, next_seq, pruned_to, emptied_to, first_poll_at_ms, last_success_at_ms, answered_from_ms, drained_at_ms, marked_at_ms
+SELECT id, next_seq, pruned_to, emptied_to, first_poll_at_ms, last_success_at_ms, answered_from_ms, drained_at_ms,
+    marked_at_ms, recordings
 FROM streams WHERE source = ?1 AND kind = ?2;
 
 -- name: add
