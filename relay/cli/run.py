@@ -8,7 +8,8 @@ import structlog
 
 import relay
 from relay.cli.loading import load_or_complain, log_summary, start_logging
-from relay.cli.output import FAILED, WRONG
+from relay.cli.output import FAILED, WRONG, complain
+from relay.observe import failpoints
 from relay.ports import JournalFatal
 
 log = structlog.get_logger(__name__)
@@ -19,11 +20,19 @@ YOUNG_OBJECTS = 50_000
 
 def run_relay(file: Path) -> int:
     """Run until stopped; the exit code. Nothing leaves here as a traceback of its own: the log masks what it shows."""
+    try:
+        deadly = failpoints.armed()
+    except failpoints.BadFailPoint as error:
+        return complain(str(error), WRONG)
     config = load_or_complain(file)
     if isinstance(config, int):
         return config
     start_logging(config)
     log_summary(config, relay.__version__)
+    if deadly:
+        log.critical(
+            "this relay will kill itself: a test's fail points are armed", points=deadly, by=failpoints.VARIABLE
+        )
     from relay import app  # noqa: PLC0415 - a wrong configuration is told before aiokafka and the rest are loaded
     from relay.sinks.callback import TlsFilesUnusable  # noqa: PLC0415 - the same
 

@@ -14,6 +14,7 @@ import structlog
 
 from relay.journal.connection import BUSY_MS
 from relay.journal.errors import JournalClosed, Trust, translate
+from relay.observe.failpoints import Point, reach
 from relay.ports import JournalFatal, JournalFull
 
 log = structlog.get_logger(__name__)
@@ -126,7 +127,9 @@ class WritingThread:
                 self._trust.check()
                 if not self._db.in_transaction:
                     return [answers[-1]] * len(group)
+            reach(Point.JOURNAL_COMMITTING)
             self._db.execute("COMMIT")
+            reach(Point.JOURNAL_COMMITTED)
         except (apsw.Error, JournalFatal) as error:
             return [Answer(None, self._failed(error))] * len(group)
         return answers

@@ -14,6 +14,7 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from relay.config import KafkaConfig
 from relay.domain.envelope import Topics, ce_source
 from relay.domain.report import Stream
+from relay.observe.failpoints import Point, reach
 from relay.ports import Record, SinkError, SinkUnavailable, StreamBlocked, TransactionIndefinite
 from relay.sinks.kafka_batches import MAX_BATCH_BYTES, fill_batches
 from relay.sinks.kafka_cursor import read_committed_offset
@@ -148,8 +149,10 @@ class KafkaSink:
     async def _transaction(self, producer: StreamProducer, records: Sequence[Record], position: int) -> None:
         await producer.begin_transaction()
         await self._deliver(producer, records)
+        reach(Point.PUBLISH_SENT)
         cursor = TopicPartition(self._config.cursor_topic, 0)
         await producer.send_offsets_to_transaction({cursor: OffsetAndMetadata(position + 1, "")}, self._id)
+        reach(Point.PUBLISH_ENDING)
         await producer.commit_transaction()
 
     async def _deliver(self, producer: StreamProducer, records: Sequence[Record]) -> None:

@@ -17,6 +17,7 @@ from aiokafka.producer.sender import EndTxnHandler, Sender
 from aiokafka.producer.transaction_manager import TransactionResult
 from aiokafka.structs import TopicPartition
 
+from relay.observe.failpoints import Point, reach
 from relay.sinks.kafka_client import StreamClient
 from relay.sinks.kafka_errors import EndTxnUnansweredError
 
@@ -61,6 +62,7 @@ class OneEndTxnSender(Sender):  # type: ignore[misc]
             response = await self.client.send(node_id, request, group=ConnectionGroup.COORDINATION)
         except errors.KafkaError as error:
             return EndTxnUnansweredError(f"EndTxn was not answered: {error!r}")
+        reach(Point.PUBLISH_ENDED)
         answer = errors.for_code(response.error_code)
         if answer is errors.NoError:
             return None
@@ -73,6 +75,7 @@ class OneEndTxnSender(Sender):  # type: ignore[misc]
     async def _send_produce_req(self, node_id: int, batches: Any) -> None:
         with self._cancellable():
             await super()._send_produce_req(node_id, batches)
+        reach(Point.PUBLISH_SENDING)
 
     async def _do_add_partitions_to_txn(self, tps: Any) -> Any:
         with self._cancellable():

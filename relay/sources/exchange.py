@@ -7,6 +7,7 @@ from aiohttp.client_middlewares import ClientHandlerType
 
 from relay.domain.body import BodyBuffer, BodyTooLarge
 from relay.domain.report import GapCause
+from relay.observe.failpoints import Point, reach
 
 READ_BUFFER_BYTES = 1 << 20
 """Large enough that aiohttp does not pause the socket between two of our reads."""
@@ -90,6 +91,7 @@ class Exchange:
         self._body = body = BodyBuffer(response.headers.get("Content-Encoding", ""), self._max_body_bytes)
         while piece := await response.content.readany():
             body.feed(piece)
+            reach(Point.INTAKE_READING)
         self._ended = True
 
     def _broke(self, failure: GapCause, error: Exception) -> None:

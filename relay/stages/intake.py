@@ -28,6 +28,7 @@ from relay.domain.polling import (
 from relay.domain.report import GapCause, Origin, Stream
 from relay.domain.room import NoRoom, no_room
 from relay.observe import Health, Telemetry
+from relay.observe.failpoints import Point, reach
 from relay.ports import (
     Answer,
     Fetch,
@@ -118,6 +119,7 @@ class Intake:
             self._pause(paused)
             return PAUSED_CHECK_SECONDS
         self._resume()
+        reach(Point.INTAKE_MARKED)
         return await _to_the_end(self._poll())
 
     # --- before a poll ---
@@ -176,7 +178,9 @@ class Intake:
         answer = await self._ask()
         verdict = judge(answer)
         entries = estimate_entries(answer.body) if verdict.keep_body else 0
+        reach(Point.INTAKE_RECEIVED)
         await self._commit(answer, verdict, entries)
+        reach(Point.INTAKE_COMMITTED)
         if verdict.keep_body:
             self._wake_unpack()
         following = next_poll(self._pace, verdict, entries, self._policy, self._chance)

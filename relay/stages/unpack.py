@@ -11,6 +11,7 @@ from relay.domain.decode import decode_body
 from relay.domain.figures import Recorded
 from relay.domain.report import Decoded, GapCause, Origin, Stream
 from relay.observe import Telemetry
+from relay.observe.failpoints import Point, reach
 from relay.ports import ClaimedFetch, JournalError, JournalFatal, UnpackJournal
 
 log = structlog.get_logger(__name__)
@@ -52,7 +53,9 @@ class Unpack:
             self._failures = 0
         if self._claimed is None:
             return IDLE_SECONDS
+        reach(Point.UNPACK_CLAIMED)
         recorded = await self._unpack(self._claimed)
+        reach(Point.UNPACK_RECORDED)
         self._telemetry.fetch_unpacked(self._stream, self._claimed.fetch.origin, recorded)
         self._claimed = None
         self._wake_subscribers()

@@ -22,6 +22,7 @@ from relay.domain.delivery import (
 from relay.domain.report import Entry, Stream
 from relay.domain.retry import RetryPolicy, honoured_seconds
 from relay.observe import Telemetry
+from relay.observe.failpoints import Point, reach
 from relay.ports import CallbackSender, DeliverJournal, JournalError, Lease, PostResult
 from relay.stages.deliver.admission import Admission, Batches, Singles
 from relay.stages.deliver.gate import Gate
@@ -292,6 +293,7 @@ class Deliver:
         except Exception as error:  # a surprise of one report must not stop the others
             log.exception("attempt failed unexpectedly", callback=self._name)
             result = PostResult(None, f"internal: {type(error).__name__}", None, 0.0, b"")
+        reach(Point.DELIVER_POSTED)
         del self._running[job]
         if job.is_retry:
             self._lanes.retry_ended()

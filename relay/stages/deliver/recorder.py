@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from relay.domain.delivery import Retry
 from relay.domain.report import Stream
+from relay.observe.failpoints import Point, reach
 from relay.ports import DeliverJournal, Lease, NewDelivery
 from relay.stages.deliver.admission import Admission
 from relay.stages.deliver.job import Job, Lanes
@@ -70,6 +71,7 @@ class Recorder:
             return
         attempts = [job.record() for job in ended]
         released = await self._journal.record_attempts(*self._subscription, attempts, position)
+        reach(Point.DELIVER_RECORDED)
         del self._ended[: len(ended)]
         self.window.finish(finishing)
         self.moved_to(position)

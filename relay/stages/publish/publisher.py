@@ -12,6 +12,7 @@ from relay.domain.envelope import StreamEnvelope
 from relay.domain.report import Stream
 from relay.domain.retry import equal_jitter_seconds
 from relay.observe import Health, Telemetry
+from relay.observe.failpoints import Point, reach
 from relay.ports import (
     EventSink,
     JournalError,
@@ -160,6 +161,7 @@ class Publish:
         except SinkError as error:
             self._telemetry.transaction_finished(_outcome(error), time.monotonic() - started)
             raise
+        reach(Point.PUBLISH_COMMITTED)
         at_ms = self._now_ms()
         self._telemetry.transaction_finished("committed", time.monotonic() - started)
         for topic, count in Counter(record.topic for record in batch.records).items():

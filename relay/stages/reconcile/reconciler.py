@@ -14,6 +14,7 @@ from relay.domain.log_rows import choose
 from relay.domain.log_spans import Hole, Split, delay_ms
 from relay.domain.report import Origin, Stream
 from relay.domain.retry import equal_jitter_seconds
+from relay.observe.failpoints import Point, reach
 from relay.observe import Health, Telemetry
 from relay.ports import Lease, LogSource, LogsRefused, LogsUnavailable, NewScan, ReconcileJournal, ScanProgress
 from relay.stages.reconcile.walker import Examined, LogWalker
@@ -90,6 +91,7 @@ class Reconcile:
 
     async def _end(self, gaps: StreamGaps, ending: EndGaps) -> None:
         ended = await self._journal.end_gaps(self._lease, self._stream, ending.endings, ending.scan_id, self._now_ms())
+        reach(Point.RECONCILE_ENDED)
         by_id = {gap.id: gap for gap in gaps.gaps}
         compared = {end.gap_id: (end.compared_from_ms, end.compared_until_ms) for end in ending.endings}
         for gap_id, state, recovered in ended:
@@ -127,6 +129,7 @@ class Reconcile:
         except LogsUnavailable as error:
             return self._failed(error)
         self._recover()
+        reach(Point.RECONCILE_EXAMINED)
         if not isinstance(examined.verdict, Split):
             await self._record(gaps, walk, examined)
         return 0.0
@@ -140,6 +143,7 @@ class Reconcile:
         (recorded, _) = await self._journal.record_logs(
             self._lease, self._stream, chosen.found, earlier, progress, self._now_ms()
         )
+        reach(Point.RECONCILE_RECORDED)
         self._tell(recorded)
 
     def _tell(self, recorded: Recorded) -> None:
