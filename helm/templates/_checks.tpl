@@ -7,6 +7,16 @@
 {{- if and (hasPrefix "sqlite:" $url) (not (hasPrefix "sqlite:////var/lib/relay/" $url)) -}}
 {{- fail (printf "config.journal.url: %s is outside /var/lib/relay, where the volume is: it would be lost with the pod" $url) -}}
 {{- end -}}
+{{- if and .Values.push.ingress.enabled (not .Values.push.ingress.host) -}}
+{{- fail "push.ingress.host: is required: without it every host name would lead to /push" -}}
+{{- end -}}
+{{- $pushed := false -}}
+{{- range $source := .Values.config.sources -}}
+{{- $pushed = or $pushed (dig "push" "enabled" false $source) -}}
+{{- end -}}
+{{- if and (or .Values.push.ingress.enabled .Values.config.http.push_port) (not $pushed) -}}
+{{- fail "push.ingress.enabled or config.http.push_port: no source has push.enabled, so nothing would be taken there" -}}
+{{- end -}}
 {{- $needed := add (include "relay.longestPollSeconds" . | int) 15 -}}
 {{- if lt (int .Values.terminationGracePeriodSeconds) (int $needed) -}}
 {{- fail (printf "terminationGracePeriodSeconds: %d would cut a poll in flight and lose its reports; the longest poll.timeout_seconds asks for at least %d" (int .Values.terminationGracePeriodSeconds) $needed) -}}

@@ -57,7 +57,7 @@ def test_defaults_install_what_every_cluster_knows(render: Render) -> None:
 
 def test_full_values_install_everything(render: Render) -> None:
     kinds = {manifest["kind"] for manifest in render(*FULL)}
-    assert kinds >= {"ServiceMonitor", "PrometheusRule", "NetworkPolicy", "PodDisruptionBudget"}
+    assert kinds >= {"ServiceMonitor", "PrometheusRule", "NetworkPolicy", "PodDisruptionBudget", "Ingress"}
 
 
 @pytest.mark.parametrize("values", [(), FULL], ids=["defaults", "full"])
@@ -69,7 +69,11 @@ def test_relay_takes_the_configuration(render: Render, values: tuple[str, ...], 
     for name in ("ca.crt", "tls.crt", "tls.key", "password"):
         (tmp_path / name).write_text("x")
     file.write_text(text)
-    environ = {"INFOBIP_API_KEY": "key", "BILLING_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+    environ = {
+        "INFOBIP_API_KEY": "key",
+        "BILLING_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "PUSH_TOKEN": "token",
+    }
     assert load(file, environ).journal.url == "sqlite:////var/lib/relay/relay.db"
 
 
@@ -121,7 +125,7 @@ def test_probes_ask_what_they_should(render: Render) -> None:
     container = pod(render(*FULL))["containers"][0]
     paths = {name: container[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "liveness", "readiness")}
     assert paths == {"startup": "/healthz", "liveness": "/healthz", "readiness": "/readyz"}
-    assert container["ports"] == [{"name": "http", "containerPort": 9090}]
+    assert container["ports"] == [{"name": "http", "containerPort": 9090}, {"name": "push", "containerPort": 9091}]
 
 
 def test_rules_and_dashboard_arrive_as_they_are(render: Render, root: Path) -> None:
@@ -138,8 +142,36 @@ def test_the_monitor_scrapes_each_pod_once(render: Render) -> None:
     wanted = by_kind(manifests, "ServiceMonitor")["spec"]["selector"]["matchLabels"].items()
     services = [m for m in manifests if m["kind"] == "Service"]
     chosen = [service for service in services if wanted <= service["metadata"]["labels"].items()]
-    assert len(services) == 2
+    assert len(services) == 3
     assert len(chosen) == 1
+
+
+def test_the_way_in_for_pushes_leads_to_their_port_alone(render: Render) -> None:
+    manifests = render(*FULL)
+    (service,) = [m for m in manifests if m["kind"] == "Service" and m["metadata"]["name"].endswith("-push")]
+    assert service["spec"]["ports"] == [{"name": "push", "port": 80, "targetPort": "push"}]
+    ingress = by_kind(manifests, "Ingress")["spec"]
+    (rule,) = ingress["rules"]
+    backend = {"service": {"name": service["metadata"]["name"], "port": {"name": "push"}}}
+    assert rule["http"]["paths"] == [{"path": "/push", "pathType": "Prefix", "backend": backend}]
+    assert ingress["tls"] == [{"hosts": ["push.example.com"], "secretName": "push-tls"}]
+    open_to_http, open_to_push = by_kind(manifests, "NetworkPolicy")["spec"]["ingress"]
+    assert [port["port"] for port in open_to_push["ports"]] == ["push"]
+    assert open_to_push["from"] != open_to_http["from"]
+
+
+def test_pushes_on_the_main_port(render: Render) -> None:
+    manifests = render(*FULL, "--set", "config.http.push_port=null")
+    assert [port["name"] for port in pod(manifests)["containers"][0]["ports"]] == ["http"]
+    assert [m["metadata"]["name"] for m in manifests if m["kind"] == "Service"] == [
+        "test-infobip-relay",
+        "test-infobip-relay-headless",
+    ]
+    (rule,) = by_kind(manifests, "Ingress")["spec"]["rules"]
+    (path,) = rule["http"]["paths"]
+    assert path["path"] == "/push"
+    assert path["backend"] == {"service": {"name": "test-infobip-relay", "port": {"name": "http"}}}
+    assert len(by_kind(manifests, "NetworkPolicy")["spec"]["ingress"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -151,6 +183,9 @@ def test_the_monitor_scrapes_each_pod_once(render: Render) -> None:
         ("config.sources[0].poll.timeout_seconds=80", "at least 95"),
         ("config.sources=null", "sources"),
         ("config.http.port=80", "port"),
+        ("config.http.push_port=8081", "no source has push.enabled"),
+        ("push.ingress.enabled=true,push.ingress.host=a.example", "no source has push.enabled"),
+        ("config.sources[0].push.enabled=true,push.ingress.enabled=true", "push.ingress.host: is required"),
         ("replica=1", "'replica' not allowed"),
     ],
 )
