@@ -1,6 +1,5 @@
 """What was no report, or was refused, until somebody retries or drops it."""
 
-
 import apsw
 import orjson
 
