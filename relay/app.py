@@ -19,9 +19,11 @@ from relay.ports import JournalError, Lease, Retention
 from relay.sinks.callback import HttpCallback
 from relay.sinks.kafka import KafkaSink, topics_of
 from relay.sources.infobip import InfobipSource
+from relay.sources.logs import InfobipLogs
 from relay.stages.deliver import Deliver, Gate, subscribes
 from relay.stages.intake import Intake
 from relay.stages.publish import Publish
+from relay.stages.reconcile import Comparison, ComparisonRuns, Reconcile, Recovery
 from relay.stages.stage import Stage, Step
 from relay.stages.unpack import Unpack
 from relay.stages.upkeep import Upkeep
@@ -30,6 +32,7 @@ from relay.web import (
     Push,
     PushEndpoint,
     QuarantineRoutes,
+    ReconcileRoutes,
     api_token,
     make_push_web,
     make_web,
@@ -92,6 +95,7 @@ class Relay:
         self._push_port = config.http.push_port
         self._wake_unpack: dict[Stream, Callable[[], None]] = {}
         self._wake_subscribers: dict[Stream, Callable[[], None]] = {}
+        self._comparisons = ComparisonRuns(now_ms)
 
     @property
     def url(self) -> str:
@@ -120,6 +124,7 @@ class Relay:
             self._cleanup.push_async_callback(client.close)
             for endpoint in source.endpoints:
                 await self._start_stream(source, client, Stream(source.name, endpoint.kind))
+            await self._start_reconcile(source, client)
         upkeep = Upkeep(self._journal, _retention(config), _subscriptions(config), now_ms)
         self._start("upkeep", "upkeep", upkeep.step)
 
@@ -155,7 +160,9 @@ class Relay:
     async def stop(self) -> None:
         """Stop what still runs, in the order of the flow, and close everything; may be called twice."""
         await self._stop_stages("intake")
-        await self._stop_stages("unpack")
+        await self._comparisons.cancel()
+        self._cancel_stages("reconcile")  # reads of logs may be repeated: whoever stops need not wait for them
+        await self._stop_stages("unpack", "reconcile")
         await self._stop_stages("publish", "deliver", "upkeep")
         await asyncio.gather(*(deliver.close(CALLBACK_GRACE_SECONDS) for deliver in self._delivers))
         await self._cleanup.aclose()
@@ -172,7 +179,11 @@ class Relay:
             health=self.health,
             telemetry=self.telemetry,
             now_ms=now_ms,
-            more=[self._make_quarantine(), *([push] if config.http.push_port is None else [])],
+            more=[
+                self._make_quarantine(),
+                ReconcileRoutes(self._comparisons),
+                *([push] if config.http.push_port is None else []),
+            ],
         )
         self._port = await self._serve(application, config.http.port)
         if config.http.push_port is not None:
@@ -224,6 +235,28 @@ class Relay:
         else:
             followers.append(self._start_publish(self._config.kafka, lease, stream, unpacking.wake.set))
         self._start_intake(source, client, lease, stream, unpacking.wake.set)
+
+    async def _start_reconcile(self, source: SourceConfig, client: InfobipSource) -> None:
+        pace = source.reconcile.requests_per_minute
+        logs = InfobipLogs(client.account, requests_per_minute=pace, now_ms=now_ms)
+        for endpoint in source.endpoints:
+            stream = Stream(source.name, endpoint.kind)
+            known = endpoint.known_logs_path is not None
+            recovery = Recovery(
+                stream=stream,
+                lease=await self._journal.acquire_lease(f"reconcile/{stream}"),
+                journal=self._journal,
+                logs=logs if known else None,
+                config=source.reconcile,
+                limits=self._config.journal,
+                telemetry=self.telemetry,
+                health=self.health,
+                now_ms=now_ms,
+                wake_subscribers=self._wake_subscribers[stream],
+            )
+            self._start("reconcile", f"reconcile/{stream}", Reconcile(recovery).step)
+            if known:
+                self._comparisons.add(Comparison(recovery, logs))
 
     def _start_intake(
         self, source: SourceConfig, client: InfobipSource, lease: Lease, stream: Stream, wake_unpack: Callable[[], None]
@@ -294,6 +327,10 @@ class Relay:
     def _stage_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
             self._failed.set()
+
+    def _cancel_stages(self, room: str) -> None:
+        for stage in self._stages.get(room, ()):
+            self._tasks[stage].cancel()
 
     async def _stop_stages(self, *rooms: str) -> None:
         stages = [stage for room in rooms for stage in self._stages.get(room, ())]

@@ -84,6 +84,9 @@ def simulate(
     revisions: Annotated[
         float, typer.Option(min=0, max=1, help="Share that bring an earlier one's new outcome.")
     ] = 0.0,
+    final_only: Annotated[
+        bool, typer.Option("--final-only", help="No report says that its message is still on its way.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Same seed, same reports and faults.")] = 1,
     ledger: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Append to it what was handed out, JSON lines.")
@@ -97,6 +100,9 @@ def simulate(
         ),
     ] = None,
     compress: Annotated[bool, typer.Option(help="Send gzip to clients that accept it.")] = False,
+    logs_per_minute: Annotated[
+        int | None, typer.Option(min=1, help="Requests for logs in a minute, above which they are answered with 429.")
+    ] = None,
 ) -> None:
     """Run the API simulator alone: one-time queues, faults, a ledger of what was handed out.
 
@@ -114,10 +120,12 @@ def simulate(
             kinds=kind or [],
             duplicates=duplicates,
             revisions=revisions,
+            final_only=final_only,
             seed=seed,
             ledger=ledger,
             faults=fault or [],
             compress=compress,
+            logs_per_minute=logs_per_minute,
         )
     except WrongOption as error:
         raise typer.BadParameter(str(error), param_hint=error.option) from None

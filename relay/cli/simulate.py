@@ -10,7 +10,7 @@ from pathlib import Path
 from relay.cli.output import DONE, complain
 from relay.observe import configure_logging
 from relay.simulator.faults import Fault, parse_fault
-from relay.simulator.options import SimulatorOptions, TrafficOptions
+from relay.simulator.options import LogsOptions, SimulatorOptions, TrafficOptions
 from relay.simulator.server import REPORTS_PATHS, USUAL_KINDS, serve
 
 
@@ -32,17 +32,24 @@ def simulator_options(
     kinds: Sequence[str],
     duplicates: float,
     revisions: float,
+    final_only: bool,
     seed: int,
     ledger: Path | None,
     faults: Sequence[str],
     compress: bool,
+    logs_per_minute: int | None,
 ) -> SimulatorOptions:
     """Raises WrongOption."""
     unknown = sorted(set(kinds) - set(REPORTS_PATHS))
     if unknown:
         raise WrongOption("--kind", f"{', '.join(unknown)}: there is {', '.join(REPORTS_PATHS)}")
     traffic = TrafficOptions(
-        rate=rate, total=total, backlog=backlog, duplicate_rate=duplicates, revision_rate=revisions
+        rate=rate,
+        total=total,
+        backlog=backlog,
+        duplicate_rate=duplicates,
+        revision_rate=revisions,
+        final_only=final_only,
     )
     return SimulatorOptions(
         host=host,
@@ -52,6 +59,7 @@ def simulator_options(
         ledger=ledger,
         faults=tuple(map(_fault, faults)),
         compress=compress,
+        logs=LogsOptions(per_minute=logs_per_minute),
     )
 
 

@@ -15,6 +15,7 @@ def advice(config: Config) -> Iterator[Problem]:
     for index, source in enumerate(config.sources):
         if _in_the_clear(source.base_url):
             yield Problem(("sources", index, "base_url"), "credentials travel unencrypted; use https://")
+        yield from _without_logs(source, ("sources", index, "endpoints"))
     if config.http.push_port is not None and not any(source.push.enabled for source in config.sources):
         yield Problem(("http", "push_port"), "no source takes pushes; enable sources.push or leave it out")
     for index, callback in enumerate(config.callbacks):
@@ -31,6 +32,13 @@ def _kafka_advice(kafka: KafkaConfig) -> Iterator[Problem]:
     if kafka.delivery == "idempotent":
         what = "a report may reach Kafka twice after a crash; use transactional where brokers allow it"
         yield Problem(("kafka", "delivery"), what)
+
+
+def _without_logs(source: SourceConfig, path: KeyPath) -> Iterator[Problem]:
+    for place, endpoint in enumerate(source.endpoints):
+        if source.reconcile.enabled and endpoint.known_logs_path is None:
+            what = f"gaps of kind {endpoint.kind} cannot be closed and end incomplete; name its logs_path"
+            yield Problem((*path, place), what)
 
 
 def _in_the_clear(url: str) -> bool:

@@ -96,10 +96,21 @@ class PushConfig(Section):
 class ReconcileConfig(Section):
     """Getting back from the logs endpoint what was lost in flight."""
 
-    enabled: bool = Field(default=False, description="Close gaps from the logs endpoint")
-    settle_seconds: Seconds = Field(default=600.0, description="Wait before a gap is compared with the logs")
-    lookback_hours: Hours = Field(default=48.0, description="How far back the logs are searched")
-    requests_per_minute: Count = Field(default=60, description="Most requests to the logs endpoint in a minute")
+    enabled: bool = Field(
+        default=True,
+        description="Close gaps from the logs endpoint; `false`: they stay open until the logs hold nothing of them",
+    )
+    settle_seconds: Seconds = Field(
+        default=600.0,
+        description="Wait before a gap is compared with the logs; ten times as long while the queue is never empty",
+    )
+    lookback_hours: Hours = Field(
+        default=48.0, description="How far back the logs are searched; Infobip keeps them for 48 hours"
+    )
+    requests_per_minute: Count = Field(
+        default=60,
+        description="Most requests to the source's logs endpoints in a minute, evenly spread; Infobip allows 120",
+    )
 
 
 class RecordingsConfig(Section):

@@ -52,8 +52,8 @@ class Walk(NamedTuple):
     scan: Scan
     windows: Sequence[Window]
     floor_ms: int
-    unanchored: bool
-    """One of the gaps may reach back before the first poll."""
+    doubtful_from_ms: int | None
+    """A report that was done since then, but before the first poll, may belong to one of the gaps; None: it cannot."""
 
 
 class Wait(NamedTuple):
@@ -120,7 +120,7 @@ def _walked(gaps: StreamGaps, policy: RecoveryPolicy, now_ms: int) -> Walk | Non
         scan,
         windows,
         max(floor_ms, scan.front_ms) if scan.at_front else floor_ms,
-        any(gap.drained_at_ms is None for gap in served),
+        min((window.reach_ms for window in windows if window.reach_ms < window.from_ms), default=None),
     )
 
 

@@ -56,7 +56,7 @@ class Scan(NamedTuple):
     hole_ms: int | None = None
     """The newest millisecond whose rows could not be had in whole."""
     earlier: int = 0
-    """Rows seen that are not in the journal, but from before the first poll."""
+    """Rows seen that are not in the journal, and may belong to a gap but for being from before the first poll."""
 
     @property
     def at_front(self) -> bool:
@@ -84,6 +84,8 @@ class Window(NamedTuple):
     until_ms: int
     lost_ms: int
     """When the last read of the gap ended."""
+    reach_ms: int
+    """Since when such a report may have waited in the queue; before `from_ms` if that was before the first poll."""
 
 
 class GapEnding(NamedTuple):
@@ -123,9 +125,10 @@ def settled_until_ms(gaps: StreamGaps, policy: RecoveryPolicy, now_ms: int) -> i
 def window(gap: OpenGap, first_poll_at_ms: int | None, policy: RecoveryPolicy) -> Window:
     """When the reports were done that the gap may have lost."""
     earliest_ms = gap.since_ms if first_poll_at_ms is None else first_poll_at_ms
-    reach_ms = earliest_ms if gap.drained_at_ms is None else min(gap.drained_at_ms, gap.since_ms)
-    from_ms = max(earliest_ms, reach_ms - policy.slack_before_ms)
-    return Window(gap.id, from_ms, gap.until_ms + policy.slack_after_ms, gap.until_ms)
+    empty_ms = gap.drained_at_ms
+    reach_ms = 0 if empty_ms is None else min(empty_ms, gap.since_ms) - policy.slack_before_ms
+    until_ms = gap.until_ms + policy.slack_after_ms
+    return Window(gap.id, max(earliest_ms, reach_ms), until_ms, gap.until_ms, reach_ms)
 
 
 def gap_of(done_ms: int, windows: Sequence[Window]) -> int | None:
@@ -156,9 +159,9 @@ def endings(scan: Scan, gaps: Iterable[OpenGap], windows: Iterable[Window]) -> l
 def _ending(scan: Scan, gap: OpenGap, window: Window) -> GapEnding:
     hole = scan.hole_ms is not None and scan.hole_ms <= window.until_ms
     from_ms = scan.hole_ms + 1 if hole and scan.hole_ms is not None else scan.position_ms + 1
-    # With no answer yet that had emptied the queue, older reports waited in it, too. Those that the journal lacks may
-    # have been read by somebody else, or they were in the lost read: who knows.
-    doubtful = gap.drained_at_ms is None and scan.earlier > 0
+    # What the journal lacks from before the first poll may have been read by somebody else, or it was in the lost read:
+    # who knows.
+    doubtful = window.reach_ms < window.from_ms and scan.earlier > 0
     whole = not hole and not doubtful and scan.position_ms < window.from_ms
     state = GapState.CLOSED if whole else GapState.INCOMPLETE
     return GapEnding(gap.id, gap.until_ms, state, min(from_ms, window.until_ms), window.until_ms)

@@ -37,8 +37,9 @@ def log_rows(entries: Iterable[Report | Rejected]) -> list[LogRow]:
     return [_row(entry) for entry in entries if isinstance(entry, Report)]
 
 
-def choose(rows: Iterable[LogRow], windows: Sequence[Window], first_poll_at_ms: int | None) -> Chosen:
-    """Rows that are not final say nothing yet: their reports are still to come."""
+def choose(rows: Iterable[LogRow], windows: Sequence[Window], *, earlier: range) -> Chosen:
+    """Rows that are not final say nothing yet: their reports are still to come. `earlier` is when those from before the
+    first poll were done."""
     chosen = Chosen([], [])
     for report, _, done_ms in rows:
         if not report.final or done_ms is None:
@@ -46,7 +47,7 @@ def choose(rows: Iterable[LogRow], windows: Sequence[Window], first_poll_at_ms: 
         gap_id = gap_of(done_ms, windows)
         if gap_id is not None:
             chosen.found.append(FoundRow(report, gap_id))
-        elif first_poll_at_ms is not None and done_ms < first_poll_at_ms:
+        elif done_ms in earlier:
             chosen.earlier.append(report)
     return chosen
 

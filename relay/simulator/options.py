@@ -21,6 +21,8 @@ class TrafficOptions:
     """Share of reports that repeat an earlier one, id and outcome."""
     revision_rate: float = 0.0
     """Share of reports that bring another outcome for an earlier id."""
+    final_only: bool = False
+    """No report says that its message is still on its way: such a one, lost, is in no final row of the logs."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+PENDING = 1
+
 
 class Outcome(NamedTuple):
     """How a message ended."""
@@ -11,12 +13,16 @@ class Outcome(NamedTuple):
     error: dict[str, Any]
 
     @property
+    def final(self) -> bool:
+        return bool(self.status["groupId"] != PENDING)
+
+    @property
     def label(self) -> str:
         """`{status.id}:{error.id}`, as the ledger writes it."""
         return f"{self.status['id']}:{self.error['id']}"
 
 
-STATUS_GROUPS = {1: "PENDING", 2: "UNDELIVERABLE", 3: "DELIVERED", 4: "EXPIRED", 5: "REJECTED"}
+STATUS_GROUPS = {PENDING: "PENDING", 2: "UNDELIVERABLE", 3: "DELIVERED", 4: "EXPIRED", 5: "REJECTED"}
 ERROR_GROUPS = {0: "OK", 1: "HANDSET_ERRORS", 2: "USER_ERRORS", 3: "OPERATOR_ERRORS"}
 
 

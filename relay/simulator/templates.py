@@ -49,10 +49,11 @@ def timestamp(at_ms: int, offset_minutes: int) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}{at:%z}"
 
 
-def prepare(kind: str, seed: int) -> list[Template]:
+def prepare(kind: str, seed: int, *, final_only: bool = False) -> list[Template]:
     """VARIANTS different reports of the kind, always the same for the same seed."""
     chance = random.Random(f"{kind} {seed}")
-    outcomes = VOICE_OUTCOMES if kind == "voice" else SMS_OUTCOMES
+    known = VOICE_OUTCOMES if kind == "voice" else SMS_OUTCOMES
+    outcomes = [outcome for outcome in known if outcome.final or not final_only]
     chosen = chance.choices(outcomes, weights=[outcome.weight for outcome in outcomes], k=VARIANTS)
     make = {"voice": _voice, "email": _email}.get(kind, _sms)
     return [make(chance, outcome) for outcome in chosen]

@@ -36,7 +36,7 @@ class Traffic:
 
     def __init__(self, kind: str, options: TrafficOptions, *, seed: int, started_at_ms: int) -> None:
         chance = random.Random(f"traffic {kind} {seed}")
-        self.templates = prepare(kind, seed)
+        self.templates = prepare(kind, seed, final_only=options.final_only)
         self._options = options
         self._started_at_ms = started_at_ms
         self._order = [chance.randrange(len(self.templates)) for _ in range(ROLES)]

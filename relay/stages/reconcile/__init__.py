@@ -6,6 +6,7 @@ with the journal; what could not be compared is told, and how far a walk has com
 
 from relay.stages.reconcile.comparison import Comparison
 from relay.stages.reconcile.reconciler import Reconcile
+from relay.stages.reconcile.recovery import Recovery
 from relay.stages.reconcile.runs import ComparisonRuns
 
-__all__ = ["Comparison", "ComparisonRuns", "Reconcile"]
+__all__ = ["Comparison", "ComparisonRuns", "Reconcile", "Recovery"]

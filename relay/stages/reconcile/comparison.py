@@ -14,12 +14,12 @@ from relay.domain.comparison import (
     StreamComparison,
     place_of,
 )
-from relay.domain.gaps import RecoveryPolicy, StreamGaps, settled_until_ms, window
+from relay.domain.gaps import StreamGaps, settled_until_ms, window
 from relay.domain.log_rows import FoundRow, LogRow
 from relay.domain.log_spans import Hole, Split, estimated_calls
 from relay.domain.report import Origin, Stream
-from relay.observe import Telemetry
-from relay.ports import JournalError, Lease, LogSource, LogsRefused, LogsUnavailable, ReconcileJournal
+from relay.ports import JournalError, LogSource, LogsRefused, LogsUnavailable
+from relay.stages.reconcile.recovery import Recovery
 from relay.stages.reconcile.walker import Examined, LogWalker
 
 log = structlog.get_logger(__name__)
@@ -44,27 +44,16 @@ class Missed(NamedTuple):
 class Comparison:
     """Compares one stream, again and again if it is asked to."""
 
-    def __init__(
-        self,
-        stream: Stream,
-        lease: Lease,
-        *,
-        journal: ReconcileJournal,
-        logs: LogSource,
-        policy: RecoveryPolicy,
-        telemetry: Telemetry,
-        now_ms: Callable[[], int],
-        wake_subscribers: Callable[[], None],
-    ) -> None:
-        self.stream = stream
-        self.progress = StreamComparison(stream)
-        self._lease = lease
-        self._journal = journal
+    def __init__(self, recovery: Recovery, logs: LogSource) -> None:
+        self.stream = recovery.stream
+        self.progress = StreamComparison(recovery.stream)
+        self._lease = recovery.lease
+        self._journal = recovery.journal
         self._logs = logs
-        self._policy = policy
-        self._telemetry = telemetry
-        self._now_ms = now_ms
-        self._wake_subscribers = wake_subscribers
+        self._policy = recovery.policy
+        self._telemetry = recovery.telemetry
+        self._now_ms = recovery.now_ms
+        self._wake_subscribers = recovery.wake_subscribers
         self._told: set[tuple[str, str]] = set()
 
     def reset(self) -> None:

@@ -5,18 +5,17 @@ from collections.abc import Callable
 
 import structlog
 
-from relay.config import JournalConfig
 from relay.domain.figures import Recorded
 from relay.domain.gap_moves import BeginScan, EndGaps, Move, Wait, Walk, next_move, uncomparable
-from relay.domain.gaps import RecoveryPolicy, StreamGaps
+from relay.domain.gaps import StreamGaps
 from relay.domain.history import GapState
 from relay.domain.log_rows import choose
 from relay.domain.log_spans import Hole, Split, delay_ms
-from relay.domain.report import Origin, Stream
+from relay.domain.report import Origin
 from relay.domain.retry import equal_jitter_seconds
 from relay.observe.failpoints import Point, reach
-from relay.observe import Health, Telemetry
-from relay.ports import Lease, LogSource, LogsRefused, LogsUnavailable, NewScan, ReconcileJournal, ScanProgress
+from relay.ports import LogsRefused, LogsUnavailable, NewScan, ScanProgress
+from relay.stages.reconcile.recovery import Recovery
 from relay.stages.reconcile.walker import Examined, LogWalker
 
 log = structlog.get_logger(__name__)
@@ -32,37 +31,22 @@ MAX_BACKOFF_SECONDS = 600.0
 class Reconcile:
     """One step is one request to the logs, or one decision. May be cancelled at any time.
 
-    Without `logs` (nobody knows a logs endpoint of the kind) gaps are told as incomplete. Without `enabled` they stay
-    open until they are past recovery.
+    Where nobody knows a logs endpoint gaps are told as incomplete. Switched off, gaps stay open until they are past
+    recovery.
     """
 
-    def __init__(
-        self,
-        stream: Stream,
-        lease: Lease,
-        *,
-        journal: ReconcileJournal,
-        logs: LogSource | None,
-        enabled: bool,
-        policy: RecoveryPolicy,
-        limits: JournalConfig,
-        telemetry: Telemetry,
-        health: Health,
-        now_ms: Callable[[], int],
-        wake_subscribers: Callable[[], None],
-        chance: Callable[[], float] = random.random,
-    ) -> None:
-        self._stream = stream
-        self._lease = lease
-        self._journal = journal
-        self._walker = None if logs is None else LogWalker(stream, logs)
-        self._enabled = enabled
-        self._policy = policy
-        self._limits = limits
-        self._telemetry = telemetry
-        self._health = health
-        self._now_ms = now_ms
-        self._wake_subscribers = wake_subscribers
+    def __init__(self, recovery: Recovery, *, chance: Callable[[], float] = random.random) -> None:
+        self._stream = recovery.stream
+        self._lease = recovery.lease
+        self._journal = recovery.journal
+        self._walker = None if recovery.logs is None else LogWalker(recovery.stream, recovery.logs)
+        self._enabled = recovery.config.enabled
+        self._policy = recovery.policy
+        self._limits = recovery.limits
+        self._telemetry = recovery.telemetry
+        self._health = recovery.health
+        self._now_ms = recovery.now_ms
+        self._wake_subscribers = recovery.wake_subscribers
         self._chance = chance
         self._walked_scan = 0
         self._failures = 0
@@ -135,13 +119,14 @@ class Reconcile:
         return 0.0
 
     async def _record(self, gaps: StreamGaps, walk: Walk, examined: Examined) -> None:
-        chosen = choose(examined.rows, walk.windows, gaps.first_poll_at_ms)
+        doubtful_ms, first_poll_ms = walk.doubtful_from_ms, gaps.first_poll_at_ms
+        earlier = range(0) if doubtful_ms is None or first_poll_ms is None else range(doubtful_ms, first_poll_ms)
+        chosen = choose(examined.rows, walk.windows, earlier=earlier)
         span = examined.span
         hole_ms = span.since_ms if isinstance(examined.verdict, Hole) else None
         progress = ScanProgress(walk.scan.id, span.since_ms - 1, hole_ms)
-        earlier = chosen.earlier if walk.unanchored else []
         (recorded, _) = await self._journal.record_logs(
-            self._lease, self._stream, chosen.found, earlier, progress, self._now_ms()
+            self._lease, self._stream, chosen.found, chosen.earlier, progress, self._now_ms()
         )
         reach(Point.RECONCILE_RECORDED)
         self._tell(recorded)

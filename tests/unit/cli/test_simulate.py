@@ -27,6 +27,8 @@ def options(**given: Any) -> dict[str, Any]:
         "kinds": [],
         "duplicates": 0.0,
         "revisions": 0.0,
+        "final_only": False,
+        "logs_per_minute": None,
         "seed": 1,
         "ledger": None,
         "faults": [],

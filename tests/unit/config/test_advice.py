@@ -15,7 +15,15 @@ callbacks:
 """
 RISKY = """\
 sources:
-  - {name: acme, base_url: "http://xyz.api.infobip.com", auth: {type: api_key, token: abc}}
+  - name: acme
+    base_url: "http://xyz.api.infobip.com"
+    auth: {type: api_key, token: abc}
+    endpoints: [sms, {kind: email, path: /email/1/reports}, {kind: rcs, path: /rcs/2/reports, logs_path: /rcs/2/logs}]
+  - name: other
+    base_url: "https://xyz.api.infobip.com"
+    auth: {type: api_key, token: abc}
+    endpoints: [{kind: email, path: /email/1/reports}]
+    reconcile: {enabled: false}
 journal: {url: "sqlite:////tmp/relay.db"}
 kafka:
   bootstrap_servers: localhost
@@ -34,6 +42,10 @@ def test_nothing_to_say(loads: Callable[..., Config]) -> None:
 def test_what_is_worth_a_word(loads: Callable[..., Config]) -> None:
     assert [(key_path(problem.path), problem.message) for problem in advice(loads(RISKY))] == [
         ("sources[0].base_url", "credentials travel unencrypted; use https://"),
+        (
+            "sources[0].endpoints[1]",
+            "gaps of kind email cannot be closed and end incomplete; name its logs_path",
+        ),
         ("http.push_port", "no source takes pushes; enable sources.push or leave it out"),
         (
             "callbacks[0].secrets",

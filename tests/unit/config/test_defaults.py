@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.config import Config, EndpointConfig, PollConfig
+from relay.config import Config, EndpointConfig, PollConfig, ReconcileConfig
 
 Loader = Callable[..., Config]
 
@@ -34,7 +34,10 @@ def test_minimal_file_has_the_documented_defaults(loads: Loader) -> None:
     assert source.auth.token is not None
     assert source.auth.token.reveal() == "canary-api-key"
     assert (source.format, source.proxy, source.ca_file) == ("json", None, None)
-    assert [source.push.enabled, source.reconcile.enabled, source.recordings.enabled] == [False, False, False]
+    assert [source.push.enabled, source.reconcile.enabled, source.recordings.enabled] == [False, True, False]
+    assert source.reconcile == ReconcileConfig(
+        enabled=True, settle_seconds=600, lookback_hours=48, requests_per_minute=60
+    )
     assert config.journal.path == Path("/var/lib/relay/relay.db")
     assert (config.journal.retention_hours, config.journal.max_unpublished) == (24, 1_000_000)
     assert config.journal.min_free_bytes == 268_435_456

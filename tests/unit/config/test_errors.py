@@ -58,10 +58,6 @@ IN_SOURCE = [
     ("format: csv", "relay.yaml:5: sources[0].format: must be 'json' or 'xml'"),
     ("format: xml", "relay.yaml:5: sources[0].format: xml is not yet available; use json"),
     (
-        "reconcile: {enabled: true}",
-        "relay.yaml:5: sources[0].reconcile.enabled: reconcile is not yet available; set it to false",
-    ),
-    (
         "recordings: {enabled: true}",
         "relay.yaml:5: sources[0].recordings.enabled: recordings is not yet available; set it to false",
     ),

@@ -87,24 +87,24 @@ def test_settled_until(drained: int | None, pending: int | None, settled: int) -
 
 
 @pytest.mark.parametrize(
-    ("since", "drained", "first_poll", "from_ms"),
+    ("since", "drained", "first_poll", "from_ms", "reach_ms"),
     [
-        (NOW - HOUR, NOW - HOUR, FIRST_POLL, NOW - 70 * MINUTE),
-        (NOW - HOUR, NOW - 2 * HOUR, FIRST_POLL, NOW - 130 * MINUTE),
-        (NOW - HOUR, None, FIRST_POLL, FIRST_POLL),
-        (NOW - HOUR, NOW - HOUR, NOW - 65 * MINUTE, NOW - 65 * MINUTE),
-        (NOW - HOUR, NOW - HOUR, None, NOW - HOUR),
+        (NOW - HOUR, NOW - HOUR, FIRST_POLL, NOW - 70 * MINUTE, NOW - 70 * MINUTE),
+        (NOW - HOUR, NOW - 2 * HOUR, FIRST_POLL, NOW - 130 * MINUTE, NOW - 130 * MINUTE),
+        (NOW - HOUR, None, FIRST_POLL, FIRST_POLL, 0),
+        (NOW - HOUR, NOW - HOUR, NOW - 65 * MINUTE, NOW - 65 * MINUTE, NOW - 70 * MINUTE),
+        (NOW - HOUR, NOW - HOUR, None, NOW - HOUR, NOW - 70 * MINUTE),
     ],
     ids=["slack", "the queue was not empty", "it never was", "never before the first poll", "no poll"],
 )
 def test_a_window_begins_when_the_queue_was_last_empty(
-    since: int, drained: int | None, first_poll: int | None, from_ms: int
+    since: int, drained: int | None, first_poll: int | None, from_ms: int, reach_ms: int
 ) -> None:
     lost = gap(since=since, until=NOW - 50 * MINUTE, drained=drained)
-    assert window(lost, first_poll, POLICY) == Window(1, from_ms, NOW - 49 * MINUTE, NOW - 50 * MINUTE)
+    assert window(lost, first_poll, POLICY) == Window(1, from_ms, NOW - 49 * MINUTE, NOW - 50 * MINUTE, reach_ms)
 
 
-WINDOWS = (Window(1, 100, 260, 200), Window(2, 180, 360, 300), Window(3, 700, 960, 900))
+WINDOWS = (Window(1, 100, 260, 200, 100), Window(2, 180, 360, 300, 180), Window(3, 700, 960, 900, 700))
 
 
 @pytest.mark.parametrize(
@@ -139,22 +139,21 @@ def test_expired(until: int, expired: bool) -> None:
 # --- how gaps end ---
 
 CLOSED, INCOMPLETE = GapState.CLOSED, GapState.INCOMPLETE
-SERVED = Window(1, 500, 900, 840)
 
 
 @pytest.mark.parametrize(
-    ("position", "hole", "earlier", "drained", "state", "compared_from"),
+    ("position", "hole", "earlier", "reach", "state", "compared_from"),
     [
-        (0, None, 0, 480, CLOSED, 1),
-        (499, None, 0, 480, CLOSED, 500),
-        (500, None, 0, 480, INCOMPLETE, 501),
-        (0, 899, 0, 480, INCOMPLETE, 900),
-        (0, 900, 0, 480, INCOMPLETE, 900),
-        (0, 901, 0, 480, CLOSED, 1),
-        (0, 20, 0, 480, INCOMPLETE, 21),
-        (0, None, 7, 480, CLOSED, 1),
-        (0, None, 0, None, CLOSED, 1),
-        (0, None, 7, None, INCOMPLETE, 1),
+        (0, None, 0, 500, CLOSED, 1),
+        (499, None, 0, 500, CLOSED, 500),
+        (500, None, 0, 500, INCOMPLETE, 501),
+        (0, 899, 0, 500, INCOMPLETE, 900),
+        (0, 900, 0, 500, INCOMPLETE, 900),
+        (0, 901, 0, 500, CLOSED, 1),
+        (0, 20, 0, 500, INCOMPLETE, 21),
+        (0, None, 7, 500, CLOSED, 1),
+        (0, None, 0, 499, CLOSED, 1),
+        (0, None, 7, 499, INCOMPLETE, 1),
     ],
     ids=[
         "all compared",
@@ -170,16 +169,16 @@ SERVED = Window(1, 500, 900, 840)
     ],
 )
 def test_how_a_gap_ends(
-    position: int, hole: int | None, earlier: int, drained: int | None, state: GapState, compared_from: int
+    position: int, hole: int | None, earlier: int, reach: int, state: GapState, compared_from: int
 ) -> None:
     walked = Scan(1, 1000, 300, position, hole, earlier)
-    lost = OpenGap(1, 490, 840, drained, 1)
-    assert endings(walked, [lost], [SERVED]) == [GapEnding(1, 840, state, compared_from, 900)]
+    lost, lost_in = OpenGap(1, 490, 840, 480, 1), Window(1, 500, 900, 840, reach)
+    assert endings(walked, [lost], [lost_in]) == [GapEnding(1, 840, state, compared_from, 900)]
 
 
 def test_a_gap_that_grew_past_its_scan_does_not_end() -> None:
     walked = Scan(1, 899, 300, 0)
-    assert endings(walked, [OpenGap(1, 490, 840, 480, 1)], [SERVED]) == []
+    assert endings(walked, [OpenGap(1, 490, 840, 480, 1)], [Window(1, 500, 900, 840, 500)]) == []
 
 
 # --- what is done next ---
@@ -219,7 +218,10 @@ def test_a_scan_walks_to_its_front_first() -> None:
     served = gap(scan=1)
     walked = scan(position=NOW - 70 * MINUTE)
     assert next_move(stream(served, scans=(walked,)), POLICY, NOW, comparing=True) == Walk(
-        walked, [Window(1, NOW - 72 * MINUTE, NOW - 59 * MINUTE, NOW - HOUR)], NOW - 2 * HOUR, unanchored=False
+        walked,
+        [Window(1, NOW - 72 * MINUTE, NOW - 59 * MINUTE, NOW - HOUR, NOW - 72 * MINUTE)],
+        NOW - 2 * HOUR,
+        doubtful_from_ms=None,
     )
 
 
@@ -227,7 +229,7 @@ def test_then_on_to_where_the_logs_end() -> None:
     walked = scan(position=NOW - 2 * HOUR - 1)
     move = next_move(stream(gap(scan=1, drained=None), scans=(walked,)), POLICY, NOW, comparing=True)
     assert isinstance(move, Walk)
-    assert (move.floor_ms, move.unanchored) == (NOW - 48 * HOUR, True)
+    assert (move.floor_ms, move.doubtful_from_ms) == (NOW - 48 * HOUR, 0)
 
 
 def test_windows_of_a_walk_are_in_the_order_of_their_reads() -> None:

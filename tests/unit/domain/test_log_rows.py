@@ -8,7 +8,7 @@ from relay.domain.gaps import Window
 from relay.domain.log_rows import FoundRow, LogRow, choose, log_rows
 from relay.domain.report import Report, Stream
 
-WINDOWS = (Window(1, 1000, 2000, 1900), Window(2, 1800, 3000, 2900))
+WINDOWS = (Window(1, 1000, 2000, 1900, 1000), Window(2, 1800, 3000, 2900, 1800))
 BODY = b"""{"results":[
  {"messageId":"a","sentAt":"2015-02-23T17:40:31.773+0100","doneAt":"2015-02-23T17:40:31.787+0100","status":{"id":5}},
  {"messageId":"b","sentAt":"2015-02-23T16:40:31Z"},
@@ -41,15 +41,15 @@ def test_only_final_rows_of_a_window_count() -> None:
         row("after", 3001),
         row("two", 2500),
     ]
-    chosen = choose(rows, WINDOWS, 900)
+    chosen = choose(rows, WINDOWS, earlier=range(700, 900))
     assert chosen.found == [FoundRow(report("in"), 1), FoundRow(report("two"), 2)]
     assert chosen.earlier == []
 
 
 def test_rows_from_before_the_first_poll_are_kept_apart() -> None:
-    rows = [row("before", 899), row("then", 900), row("waiting", 899, final=False)]
-    assert choose(rows, WINDOWS, 900).earlier == [report("before")]
-    assert choose(rows, WINDOWS, None).earlier == []
+    rows = [row("before", 899), row("then", 900), row("waiting", 899, final=False), row("long before", 699)]
+    assert choose(rows, WINDOWS, earlier=range(700, 900)).earlier == [report("before")]
+    assert choose(rows, WINDOWS, earlier=range(0)).earlier == []
 
 
 @pytest.mark.parametrize(
