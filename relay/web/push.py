@@ -23,7 +23,6 @@ from relay.domain.decode import estimate_entries
 from relay.domain.push import refusal
 from relay.domain.report import Origin, Stream
 from relay.domain.room import NoRoom, no_room
-from relay.observe.redact import mask
 from relay.ports import Fetch, JournalError, JournalFatal, PushJournal
 from relay.web.authorization import basic_password, bearer, matches
 from relay.web.problem import problem
@@ -97,7 +96,7 @@ class Push:
             await self._receive(stream, request)
         except _Refused as refused:
             _log_refused(stream, refused, request)
-            return problem(refused.status, mask(str(refused)), refused.headers)
+            return problem(refused.status, str(refused), refused.headers)
         self._wake_unpack(stream)
         return web.json_response({"status": "ok"})
 
@@ -180,18 +179,17 @@ async def _read(request: web.Request, endpoint: PushEndpoint, grown_to: Callable
 
     `grown_to` is told of every step.
     """
-    most = endpoint.max_body_bytes
-    if (request.content_length or 0) > most:
-        raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {most} bytes (max_body_bytes)")
-    body = BodyBuffer(request.headers.get("Content-Encoding", ""), most)
+    if (request.content_length or 0) > endpoint.max_body_bytes:
+        raise _too_large()
+    body = BodyBuffer(request.headers.get("Content-Encoding", ""), endpoint.max_body_bytes)
     try:
         async with asyncio.timeout(endpoint.timeout_seconds):
             while piece := await request.content.readany():
                 body.feed(piece)
                 grown_to(body.size_bytes)
         body.finish()
-    except BodyTooLarge as error:
-        raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{error} (max_body_bytes)") from error
+    except BodyTooLarge:
+        raise _too_large() from None
     except TimeoutError:
         raise _Refused(HTTPStatus.REQUEST_TIMEOUT, "the body did not come in time (timeout_seconds)") from None
     except (HttpProcessingError, web.RequestPayloadError, OSError) as error:
@@ -205,6 +203,10 @@ async def _read(request: web.Request, endpoint: PushEndpoint, grown_to: Callable
 def _printable(header: str) -> str:
     """A header's value fit to be stored: bytes that are not ASCII come from aiohttp as lone surrogates."""
     return header[:200].encode("ascii", "replace").decode()
+
+
+def _too_large() -> _Refused:
+    return _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is larger than poll.max_body_bytes allows")
 
 
 def _unwritable() -> _Refused:
