@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from relay.config.error import Problem
+from relay.config.error import KeyPath, Problem
 from relay.config.kafka import KafkaConfig
 from relay.config.model import Config
+from relay.config.source import SourceConfig
 
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
