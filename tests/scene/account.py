@@ -1,7 +1,7 @@
 """The account that everything handed out must be found in: ledger of the simulator, Kafka, callback. No relay code."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -45,6 +45,7 @@ class SignedCallbacks:
         self._webhook = Webhook(secret)
         self.received: Counter[Event] = Counter()
         self.ids: Counter[str] = Counter()
+        self.ids_of: defaultdict[Event, set[str]] = defaultdict(set)
         self.refused = 0
 
     def accepts(self, headers: dict[str, str], body: bytes) -> bool:
@@ -53,8 +54,10 @@ class SignedCallbacks:
         except WebhookVerificationError:
             self.refused += 1
             return False
+        event = _event(headers["ce-source"], body)
         self.ids[headers["webhook-id"]] += 1
-        self.received[_event(headers["ce-source"], body)] += 1
+        self.ids_of[event].add(headers["webhook-id"])
+        self.received[event] += 1
         return True
 
 

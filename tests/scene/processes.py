@@ -41,9 +41,26 @@ class Process:
         assert self._process is not None
         return self._process.pid
 
-    async def start(self) -> None:
-        self._process = self._spawn()
+    async def start(self, **environment: str) -> None:
+        self.launch(**environment)
         await until(self._answers, START_SECONDS, f"{self._arguments} does not answer, see {self.log}")
+
+    def launch(self, **environment: str) -> None:
+        """Start without waiting for an answer; variables are added to this process's own."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._arguments,
+                cwd=ROOT,
+                env={**os.environ, **environment},
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
+
+    async def ended(self, seconds: float) -> int:
+        """Wait for it to end by itself; the exit code, negative for a signal."""
+        assert self._process is not None
+        return await asyncio.to_thread(self._process.wait, seconds)
 
     def kill(self) -> None:
         """SIGKILL; returns when it is gone."""
@@ -83,10 +100,6 @@ class Process:
             for line in self.get("/metrics").splitlines()
             if re.match(rf"{name}(\{{| )", line) and all(label in line for label in wanted)
         )
-
-    def _spawn(self) -> "subprocess.Popen[bytes]":
-        with self.log.open("ab") as log:
-            return subprocess.Popen(self._arguments, cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     def _answers(self) -> bool:
         assert self._process is not None

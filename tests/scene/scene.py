@@ -19,8 +19,9 @@ sources:
   - name: acme
     base_url: {simulator}
     auth: {{type: basic, username: simulator, password: simulator}}
-    poll: {{interval_seconds: 0.05, max_interval_seconds: 0.2}}
-    reconcile: {{enabled: false}}
+    endpoints: {endpoints}
+    poll: {{interval_seconds: 0.05, max_interval_seconds: 0.2, timeout_seconds: {timeout_seconds}}}
+    reconcile: {reconcile}
 journal:
   url: sqlite:///{directory}/relay.db
   min_free_bytes: 0
@@ -40,7 +41,18 @@ callbacks:
 class Scene:
     """Simulator, callback receiver and relay around one Kafka."""
 
-    def __init__(self, directory: Path, kafka: Cluster, prefix: str, *traffic: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        kafka: Cluster,
+        prefix: str,
+        *traffic: str,
+        reconcile: str = "{enabled: false}",
+        timeout_seconds: float = 30.0,
+        endpoints: str = "[sms, voice]",
+        started: bool = True,
+    ) -> None:
+        """Not `started`: the relay is launched by the test."""
         self.simulator = Simulator(directory, *traffic)
         callback_port = free_port()
         self.receiver = CallbackReceiver(keep=False, port=callback_port)
@@ -48,6 +60,8 @@ class Scene:
         self.receiver.rule = self._answer
         self._kafka = kafka
         self._prefix = prefix
+        self._started = started
+        self._kinds = [kind.strip() for kind in endpoints.strip("[]").split(",")]
         self.relay = RelayProcess(
             directory,
             CONFIGURATION.format(
@@ -57,13 +71,17 @@ class Scene:
                 prefix=prefix,
                 callback=f"http://127.0.0.1:{callback_port}/hook",
                 secret=SECRET,
+                reconcile=reconcile,
+                timeout_seconds=timeout_seconds,
+                endpoints=endpoints,
             ),
         )
 
     async def start(self) -> None:
         await self.receiver.start()
         await self.simulator.start()
-        await self.relay.start()
+        if self._started:
+            await self.relay.start()
 
     async def __aenter__(self) -> Self:
         try:
@@ -87,7 +105,7 @@ class Scene:
         await until(self.relay.drained, seconds, f"the relay still has work:\n{self.relay.tail()}")
 
     async def published(self) -> Counter[Event]:
-        topics = [f"{self._prefix}.{kind}.{what}" for kind in ("sms", "voice") for what in ("reports", "revisions")]
+        topics = [f"{self._prefix}.{kind}.{what}" for kind in self._kinds for what in ("reports", "revisions")]
         return published_events(await asyncio.to_thread(read_committed, self._kafka.bootstrap_servers, *topics))
 
     def _answer(self, headers: Mapping[str, str], body: bytes) -> Behaviour:
