@@ -1,5 +1,6 @@
 """The journal's files: where they may stand, who holds them, and the room kept back for a full disk."""
 
+import contextlib
 import fcntl
 import os
 import re
@@ -126,15 +127,16 @@ class Reserve:
 
     def hold(self) -> bool:
         """Take the room if there is twice as much of it; whether it is held now."""
-        if not self._held and self._room_bytes() >= 2 * self._size_bytes:
-            self._held = self._allocate()
-            self.needed = self.needed and not self._held
+        if not self._held:
+            with contextlib.suppress(OSError):
+                self._held = self._room_bytes() >= 2 * self._size_bytes and self._allocate()
+                self.needed = self.needed and not self._held
         return self._held
 
     def give_up(self) -> None:
         self._held = False
         self.needed = True
-        if self._path.exists():
+        with contextlib.suppress(OSError):
             os.truncate(self._path, 0)
 
     def _room_bytes(self) -> int:

@@ -94,7 +94,7 @@ class WritingThread:
         while not closing:
             group, closing = self._next_group()
             if group:
-                _hand_over(group, self._commit(group))
+                _hand_over(group, self._answers(group))
                 self._checkpoint_if_due()
         with contextlib.suppress(apsw.Error):  # the last checkpoint; all of it is in the log anyway
             self._db.close()
@@ -113,6 +113,16 @@ class WritingThread:
                 return group, True
             group.append(waiting)
         return group, False
+
+    def _answers(self, group: Sequence[Waiting]) -> list[Answer]:
+        """Whatever happens, everybody is answered: a thread that died would let them wait for ever."""
+        try:
+            return self._commit(group)
+        except Exception as error:
+            log.exception("the journal's writer failed")
+            lost = JournalFatal(f"the journal's writer failed: {type(error).__name__}: {error}")
+            self._trust.lose(lost)
+            return [Answer(None, lost)] * len(group)
 
     def _commit(self, group: Sequence[Waiting]) -> list[Answer]:
         """One BEGIN … COMMIT for all, a savepoint for each. When SQLite has rolled everything back, all have failed."""

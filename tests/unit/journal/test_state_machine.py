@@ -58,13 +58,20 @@ class JournalMachine(RuleBasedStateMachine):
         self.dead: set[int] = set()
         self.mark: int | None = None
         self.gaps = 0
+        self.written = False
+        """Something was, since the last start: else another one proves nothing."""
 
     # --- life ---
 
-    @initialize()
-    def open(self) -> None:
+    @initialize(subscribed=st.booleans(), found=st.lists(entries, min_size=3, max_size=8))
+    def open(self, subscribed: bool, found: list[Report | Rejected]) -> None:
+        """Most of what can go wrong needs entries and a callback: begin with them."""
         self._open()
+        if subscribed:
+            self.subscribe()
+        self.receive(found)
 
+    @precondition(lambda self: self.written)
     @rule()
     def kill(self) -> None:
         """Whatever was not answered is lost with the process; its mark becomes a gap."""
@@ -76,6 +83,7 @@ class JournalMachine(RuleBasedStateMachine):
         self._do(self.journal.close())
         self._open()
 
+    @precondition(lambda self: self.written)
     @rule()
     def restart(self) -> None:
         self._do(self.journal.close())
@@ -98,6 +106,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.relay: Relay = self._do(own(self.journal, position=self.position))
         self._settle_mark()
         self.claimed = None
+        self.written = False
         if self.callback_position is not None:
             assert self._do(self.relay.subscribe(CALLBACK)) == self.callback_position
 
@@ -111,6 +120,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     def _now(self) -> int:
         self.clock_ms += 1000
+        self.written = True
         return self.clock_ms
 
     # --- intake ---
@@ -157,6 +167,14 @@ class JournalMachine(RuleBasedStateMachine):
                 self.known[entry.message_id] = decision.known
                 self._append(Line(entry.message_id, int(decision.type), decision.revision))
         assert recorded.new + recorded.revisions + recorded.quarantined == len(self.stream) - before
+
+    @rule(found=st.lists(entries, min_size=1, max_size=6))
+    def receive(self, found: list[Report | Rejected]) -> None:
+        """All of it, so that there is always something to do."""
+        self.append_fetch(found)
+        while self.fetches:
+            self.claim()
+            self.record()
 
     def _append(self, line: Line) -> None:
         self.stream[len(self.stream) + 1] = line
@@ -332,8 +350,8 @@ class JournalMachine(RuleBasedStateMachine):
 
 TestJournalMachine = JournalMachine.TestCase
 TestJournalMachine.settings = settings(
-    max_examples=40,
-    stateful_step_count=40,
+    max_examples=60,
+    stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

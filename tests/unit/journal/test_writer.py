@@ -204,3 +204,16 @@ async def test_the_event_loop_goes_on_while_a_transaction_takes_its_time(bench: 
     go_on()
     await bench.waiting
     assert turns == 100
+
+
+async def test_a_writer_that_fails_in_its_own_work_answers_everybody(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise OSError("unheard of")
+
+    monkeypatch.setattr(bench.writer, "_check_file", broken)
+    for _ in range(2):
+        with pytest.raises(JournalFatal, match="OSError: unheard of"):
+            await bench.writer.run(insert(1))
+    assert bench.rows() == []
