@@ -71,6 +71,42 @@ def status(
 
 
 @app.command()
+def reconcile(
+    since: Annotated[
+        str, typer.Option(metavar="DURATION", help="How far back to compare, by time of sending: 90m, 24h, 2d.")
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is missing, append nothing.")] = False,
+    include_earlier: Annotated[
+        bool,
+        typer.Option(
+            "--include-earlier", help="Take in also what is from before the first poll, which another may have read."
+        ),
+    ] = False,
+    source: Annotated[str | None, typer.Option(metavar="NAME", help="Only this source.")] = None,
+    kind: Annotated[str | None, typer.Option(metavar="NAME", help="Only this kind.")] = None,
+    url: RelayUrl = None,
+    config: RelayConfig = None,
+    token_file: TokenFile = None,
+    token: Token = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare with Infobip's logs now, and take in the reports that are missing. Gaps close without it.
+
+    It also finds what another reader of the account took. The last minutes are left out: their reports may still come.
+    """
+    from relay.cli.reconcile import reconcile as compare  # noqa: PLC0415 - see above
+
+    request = {
+        "since": since,
+        "dry_run": dry_run,
+        "include_earlier": include_earlier,
+        "source": source,
+        "kind": kind,
+    }
+    raise typer.Exit(compare((url, config, token_file, token), request, as_json=as_json))
+
+
+@app.command()
 def simulate(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8081,

@@ -71,6 +71,9 @@ class Comparison:
         except asyncio.CancelledError:
             self._note(state=RunState.CANCELLED)
             raise
+        except Exception:
+            self._note(state=RunState.FAILED, error="an unexpected error; the log says more")
+            raise
         else:
             self._note(state=RunState.INCOMPLETE if self.progress.holes else RunState.DONE, calls_left=0)
 
