@@ -32,6 +32,10 @@ demo: $(VENV)/.demo ## The whole job on this machine: simulator, embedded Kafka,
 test: check tools ## Checks, then every test: unit, deploy, conformance, integration, crash, e2e
 	@$(PYTHON) -m tests.suites $(PYTEST_ARGS)
 
+.PHONY: coverage
+coverage: tools ## The same tests, counting the branches they take; slower
+	@RELAY_COVERAGE=1 $(PYTHON) -m tests.suites $(PYTEST_ARGS)
+
 .PHONY: check
 check: $(VENV)/.dev ## Format, lint, types and layers; changes nothing
 	$(BIN)/ruff format --check .
