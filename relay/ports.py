@@ -4,7 +4,8 @@ All times are Unix milliseconds (`*_ms`), all durations seconds (`*_seconds`). A
 named by meaning; when it returns, what it wrote is durable. Several waiting transactions may share one commit.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from relay.domain.envelope import KafkaRecord
@@ -12,7 +13,7 @@ from relay.domain.figures import JournalFigures, Recorded
 from relay.domain.gaps import EndedGap, GapEnding, StreamGaps
 from relay.domain.history import DeadLetter, Gap, Quarantined, QuarantineFilter, ReportLife, Retried
 from relay.domain.log_rows import FoundRow
-from relay.domain.recordings import StoredRecording
+from relay.domain.recordings import Failure, StoredRecording
 from relay.domain.report import Decoded, Entry, EntryType, GapCause, Origin, Report, Stream
 
 # --- errors -----------------------------------------------------------------------------------------------------
@@ -583,6 +584,13 @@ class LogSource(Protocol):
         """The rows of one whole answer. Raises LogsUnavailable."""
 
 
+class RecordingSource(Protocol):
+    """The recordings of one source: reads that may be repeated, and cancelled."""
+
+    async def fetch_recording(self, url: str, write: Callable[[bytes], Awaitable[None]]) -> Failure | None:
+        """One GET; `write` gets the pieces of a good answer. None: all of it came. Raises what `write` raises."""
+
+
 # --- sinks ------------------------------------------------------------------------------------------------------
 
 
@@ -652,3 +660,28 @@ class CallbackSender(Protocol):
     """One callback's HTTP client: signs and sends; decides nothing."""
 
     async def post(self, stream: Stream, members: Sequence[Entry], at_ms: int) -> PostResult: ...
+
+
+class IncomingRecording(Protocol):
+    """A recording on its way to the disk: seen by nobody before it is kept."""
+
+    async def write(self, piece: bytes) -> None: ...
+    async def keep(self) -> StoredRecording:
+        """Durable and in its place when this returns. Raises NotARecording: then nothing is there."""
+
+    async def discard(self) -> None:
+        """Leave nothing behind, unless it was kept."""
+
+
+class RecordingShelf(Protocol):
+    """Where recordings are kept. Its methods raise OSError."""
+
+    async def receive(self, path: str) -> IncomingRecording:
+        """`path` is relative. Raises ShelfFull."""
+
+    async def find(self, source: str, message_id: str) -> Path | None:
+        """The file of a kept recording, the latest if there are several."""
+
+
+class ShelfFull(OSError):
+    """There is too little room: what the journal needs comes first."""

@@ -10,6 +10,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from relay.cli.finding import Finding, State
 from relay.config import Config, KafkaConfig
+from relay.domain.recordings import RECORDED_KIND
 from relay.ports import SinkError
 from relay.sinks.kafka_client import StreamClient
 from relay.sinks.kafka_errors import translate
@@ -70,6 +71,8 @@ def _topics(config: Config, kafka: KafkaConfig) -> Iterator[_Topic]:
         yield _Topic(kafka.topic.replace("{kind}", kind), "topic")
         if config.dedup.revisions == "separate":
             yield _Topic(kafka.revisions_topic.replace("{kind}", kind), "revisions_topic")
+    if any(source.recordings.enabled for source in config.sources):
+        yield _Topic(kafka.recordings_topic.replace("{kind}", RECORDED_KIND), "recordings_topic")
     yield _Topic(kafka.quarantine_topic, "quarantine_topic")
     if kafka.delivery == "transactional":
         yield _Topic(kafka.cursor_topic, "cursor_topic")

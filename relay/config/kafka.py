@@ -50,6 +50,9 @@ class KafkaConfig(Section):
     quarantine_topic: TopicName = Field(
         default="infobip.quarantine", description="Topic of what could not be made into a report"
     )
+    recordings_topic: TopicTemplate = Field(
+        default="infobip.{kind}.recordings", description="Topic that announces stored recordings of calls"
+    )
     cursor_topic: TopicName = Field(
         default="relay.cursors", description="Never written to, only named by cursors; never delete it"
     )

@@ -109,6 +109,11 @@ class Config(Section):
             for callback in callbacks
         )
 
+    def recordings_directory(self, source: SourceConfig) -> Path:
+        """Where the recordings of a source are stored; a relative one lies beside the journal."""
+        beside = self.journal.path.parent if self.journal.url.startswith(SQLITE) else Path()
+        return beside / source.recordings.directory
+
     def secrets(self) -> Iterator[tuple[tuple[str | int, ...], Secret]]:
         """Every secret with its key path."""
         yield from _secrets(self, ())

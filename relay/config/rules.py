@@ -10,6 +10,7 @@ from relay.config.kafka import KafkaConfig, SecurityConfig
 from relay.config.model import Config
 from relay.config.secret_rules import broken_secrets
 from relay.config.source import GENERATIONS, AuthConfig, EndpointConfig, PollConfig, SourceConfig
+from relay.domain.recordings import RECORDED_KIND
 
 DEDUP_MARGIN_HOURS = 24
 
@@ -75,6 +76,8 @@ def _source_problems(source: SourceConfig, path: KeyPath) -> Iterator[Problem]:
         yield from _path_problems(endpoint, place)
         if endpoint.poll is not None and endpoint.poll != source.poll:
             yield from _poll_problems(endpoint.poll, (*place, "poll"))
+    if source.recordings.enabled and RECORDED_KIND not in seen:
+        yield Problem((*path, "recordings", "enabled"), "needs voice among the endpoints; only calls are recorded")
     if source.push.enabled and source.push.token is None:
         yield Problem((*path, "push", "token"), "is required while push is enabled")
     yield from _file_problems(source, path, ("ca_file",))
@@ -120,7 +123,7 @@ def _topic_problems(kafka: KafkaConfig, kinds: Collection[str]) -> Iterator[Prob
         if any(len(template.replace("{kind}", kind)) > 249 for kind in kinds):
             yield Problem(("kafka", key), "becomes longer than 249 characters with the longest kind")
     taken: dict[str, str] = {}
-    for key in ("topic", "revisions_topic", "quarantine_topic", "cursor_topic"):
+    for key in ("topic", "revisions_topic", "quarantine_topic", "recordings_topic", "cursor_topic"):
         for name in {getattr(kafka, key).replace("{kind}", kind) for kind in kinds}:
             if name in taken:
                 yield Problem(("kafka", key), f"is the same topic as {taken[name]}; each needs its own")

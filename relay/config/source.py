@@ -117,7 +117,10 @@ class RecordingsConfig(Section):
     """Fetching the recordings that voice reports point to."""
 
     enabled: bool = Field(default=False, description="Fetch and keep recordings of calls")
-    directory: Path = Field(default=Path("recordings"), description="Where recordings are stored")
+    directory: Path = Field(
+        default=Path("recordings"),
+        description="Where recordings are stored, by source and day; relative to the journal's directory",
+    )
 
 
 def _endpoint(given: Any) -> Any:

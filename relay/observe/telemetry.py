@@ -110,6 +110,16 @@ class Telemetry:
     def callback_paused(self, callback: str, paused: bool) -> None:
         self._callback_paused.of(callback).set(paused)
 
+    # --- recordings ---
+
+    def recordings_wanted(self, source: str) -> None:
+        """From now on there are such fetches: what never happened shows as 0, so that its first time is an increase."""
+        for outcome in ("stored", "retried", "given_up"):
+            self._recordings.of(source, outcome)
+
+    def recording_finished(self, source: str, outcome: str) -> None:
+        self._recordings.of(source, outcome).inc()
+
     # --- scrape ---
 
     def figures(self, figures: JournalFigures | None) -> None:
@@ -162,6 +172,9 @@ class Telemetry:
             self._histogram("callback_attempt_duration_seconds", "From sending a POST to its answer", "callback")
         )
         self._callback_paused = self._gauge("callback_paused", "1 while the callback is paused", "callback")
+        self._recordings = self._counter(
+            "recordings", "Fetches of calls' recordings, by how they ended", "source", "outcome"
+        )
 
     def _counter(self, name: str, documentation: str, *labels: str) -> _ByLabels[Counter]:
         return _ByLabels(Counter(f"relay_{name}_total", documentation, labels, registry=self.registry))

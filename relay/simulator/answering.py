@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+from collections.abc import Mapping
 
 from aiohttp import web
 
@@ -10,6 +11,7 @@ from relay.simulator.refusals import Refused, error_body
 from relay.simulator.transmission import Transmission
 
 JSON = {"Content-Type": "application/json;charset=UTF-8"}
+WAVE = {"Content-Type": "audio/wav"}
 PAGE = b"<!DOCTYPE html><html><head><title>Scheduled maintenance</title></head><body>Back soon.</body></html>"
 
 
@@ -28,13 +30,20 @@ def encoded(body: bytes, request: web.Request, fault: Fault | None, *, compress:
 
 
 async def answer(
-    transmission: Transmission, fault: Fault | None, body: bytes, *, compressed: bool, stopping: asyncio.Event
+    transmission: Transmission,
+    fault: Fault | None,
+    body: bytes,
+    *,
+    compressed: bool,
+    stopping: asyncio.Event,
+    headers: Mapping[str, str] = JSON,
 ) -> None:
     """Send the body, or what the fault leaves of it; `stopping` ends what hangs."""
+    sent = {**headers, "Content-Encoding": "gzip"} if compressed else dict(headers)
     if fault is None:
-        await transmission.send(body, headers=_headers(compressed=compressed))
+        await transmission.send(body, headers=sent)
     else:
-        await _fail(transmission, fault, body, _headers(compressed=compressed), stopping)
+        await _fail(transmission, fault, body, sent, stopping)
 
 
 async def _fail(
@@ -66,10 +75,6 @@ def _end(transmission: Transmission, fault: Fault) -> None:
         transmission.reset()
     else:
         transmission.close()
-
-
-def _headers(*, compressed: bool) -> dict[str, str]:
-    return {**JSON, "Content-Encoding": "gzip"} if compressed else JSON
 
 
 def _instead(fault: Fault) -> tuple[int, str, bytes]:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 LOGS = "logs"
 """The kind that a rule names to strike the logs endpoints."""
+FILES = "files"
+"""The kind that a rule names to strike recordings."""
 
 
 class What(StrEnum):

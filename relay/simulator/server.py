@@ -12,6 +12,7 @@ from aiohttp import web
 from relay.simulator.control import Control, report_item, state
 from relay.simulator.endpoint import ReportsEndpoint
 from relay.simulator.faults import Faults
+from relay.simulator.files import FilesEndpoint
 from relay.simulator.generations import as_sms_3, as_sms_3_log, as_voice_1
 from relay.simulator.ledger import Ledger
 from relay.simulator.log_rows import LogRows
@@ -45,6 +46,7 @@ class Simulator:
         self._runner: web.AppRunner | None = None
         started_at_ms = _now_ms()
         allowance = Allowance(options.logs.per_minute)
+        self.files = FilesEndpoint(faults=self.faults, credentials=options.credentials, stopping=self._stopping)
         self._endpoints: dict[str, ReportsEndpoint] = {}
         self._logs: dict[str, LogsEndpoint] = {}
         for kind in REPORTS_PATHS:
@@ -83,6 +85,7 @@ class Simulator:
                 web.get("/sms/3/reports", self._endpoints["sms"].shaped(as_sms_3)),
                 web.get("/voice/1/reports", self._endpoints["voice"].shaped(as_voice_1)),
                 web.get("/sms/3/logs", self._logs["sms"].shaped(as_sms_3_log)),
+                web.get("/tts/3/files/{message_id}/{to}", self.files.get),
             ]
         )
         app.add_routes(Control(self._endpoints, self._logs, self.faults).routes())

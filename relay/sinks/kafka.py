@@ -34,12 +34,17 @@ PAGE_BYTES = 8 << 20
 
 def topics_of(config: KafkaConfig, kind: str) -> Topics:
     """The topics of one kind, formatted."""
-    return Topics(config.topic.format(kind=kind), config.revisions_topic.format(kind=kind), config.quarantine_topic)
+    return Topics(
+        config.topic.format(kind=kind),
+        config.revisions_topic.format(kind=kind),
+        config.quarantine_topic,
+        config.recordings_topic.format(kind=kind),
+    )
 
 
 class KafkaSink:
     """ports.EventSink for one stream. `deadline_seconds` bounds every call; a transaction gets at most half its
-    time-out, so that the broker never ends it first."""
+    time-out, so that the broker never ends it first. `recordings`: there may be announcements of recordings."""
 
     def __init__(
         self,
@@ -48,6 +53,7 @@ class KafkaSink:
         *,
         journal_id: str,
         revisions_inline: bool,
+        recordings: bool = False,
         deadline_seconds: float = DEADLINE_SECONDS,
     ) -> None:
         self._stream = stream
@@ -56,9 +62,7 @@ class KafkaSink:
         self._id = f"{config.id_prefix}.{journal_id}.{stream.source}.{stream.kind}"
         self._transactional = config.delivery == "transactional"
         topics = topics_of(config, stream.kind)
-        self._topics = tuple(dict.fromkeys(
-            (topics.reports, topics.quarantine) if revisions_inline else topics
-        ))  # fmt: skip
+        self._topics = tuple(_used(topics, revisions_inline=revisions_inline, recordings=recordings))
         self._deadline_seconds = deadline_seconds
         self._publish_seconds = deadline_seconds
         if self._transactional:
@@ -241,6 +245,14 @@ class KafkaSink:
             raise
         except Exception as error:
             raise translate(error, doing) from error
+
+
+def _used(topics: Topics, *, revisions_inline: bool, recordings: bool) -> dict[str, None]:
+    """The topics that records of the stream may go to, each once."""
+    unused = {topics.revisions} if revisions_inline else set()
+    if not recordings:
+        unused.add(topics.recordings)
+    return {topic: None for topic in topics if topic not in unused or topic in {topics.reports, topics.quarantine}}
 
 
 def _seen(delivery: "asyncio.Future[object]") -> None:

@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import aiohttp
 
@@ -14,6 +15,14 @@ KEEPALIVE_SECONDS = 3.0
 """A server that closes an idle connection (after 5 seconds, often) just as we send on it makes a gap of a poll that it
 never read. A new connection is cheaper."""
 ACCEPT = {"json": "application/json", "xml": "application/xml"}
+
+
+class Connection(NamedTuple):
+    """What a request needs beside its address; the credentials are of now."""
+
+    session: aiohttp.ClientSession
+    authorization: str
+    proxy: str | None
 
 
 class Account:
@@ -37,18 +46,21 @@ class Account:
         source = self._source
         poll = source.poll_for(endpoint.kind)
         try:
-            headers = {"Accept": ACCEPT[source.format], "Authorization": authorization(source.auth)}
-            proxy = None if source.proxy is None else source.proxy.reveal()
-            session = self._opened_session()
+            connection = self.connection()
         except (SecretUnreadable, OSError) as error:
             return Outcome(error=str(error))
-        return await Exchange(session, poll.max_body_bytes).get(
+        return await Exchange(connection.session, poll.max_body_bytes).get(
             below(source.base_url, path),
             params=dict(params),
-            headers=headers,
-            proxy=proxy,
+            headers={"Accept": ACCEPT[source.format], "Authorization": connection.authorization},
+            proxy=connection.proxy,
             timeout_seconds=poll.timeout_seconds,
         )
+
+    def connection(self) -> Connection:
+        """Raises SecretUnreadable, and OSError if the file of authorities cannot be read."""
+        proxy = None if self._source.proxy is None else self._source.proxy.reveal()
+        return Connection(self._opened_session(), authorization(self._source.auth), proxy)
 
     async def close(self) -> None:
         """Let go of connections; may be called twice."""

@@ -32,6 +32,7 @@ def samples() -> dict[str, set[str]]:
     telemetry.attempt_finished("billing", "delivered", 0.1)
     telemetry.callback_paused("billing", False)
     telemetry.gap_ended(STREAM, "recovered")
+    telemetry.recording_finished("acme", "stored")
     stream = StreamFigures(
         fetches_pending=1,
         unpublished=1,

@@ -74,6 +74,15 @@ async def test_idempotent_delivery_needs_neither_cursor_nor_transactions(cluster
     ]
 
 
+async def test_the_topic_of_recordings_is_looked_up_where_they_are_enabled(cluster: tuple[AdminClient, str]) -> None:
+    _, servers = cluster
+    without = config(servers, create_topics={})
+    source = without.sources[0]
+    enabled = source.model_copy(update={"recordings": source.recordings.model_copy(update={"enabled": True})})
+    found = await kafka_findings(without.model_copy(update={"sources": (enabled,)}))
+    assert "topic infobip.voice.recordings" in [finding.what for finding in found]
+
+
 async def test_a_cluster_that_is_away() -> None:
     (found,) = await kafka_findings(config("127.0.0.1:1"))
     assert found.state is State.FAILED

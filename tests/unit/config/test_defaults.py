@@ -60,6 +60,7 @@ def test_kafka_defaults(loads: Loader) -> None:
     assert kafka.topic == "infobip.{kind}.reports"
     assert kafka.revisions_topic == "infobip.{kind}.revisions"
     assert (kafka.quarantine_topic, kafka.cursor_topic) == ("infobip.quarantine", "relay.cursors")
+    assert kafka.recordings_topic == "infobip.{kind}.recordings"
     assert (kafka.delivery, kafka.compression) == ("transactional", "zstd")
     assert kafka.transaction_timeout_seconds == 60
     assert kafka.create_topics is None
@@ -135,3 +136,20 @@ def test_a_version_and_a_kind_of_ones_own(loads: Loader) -> None:
         "/voice/1/reports",
         "/email/1/reports",
     ]
+
+
+@pytest.mark.parametrize(
+    ("url", "directory", "stored_in"),
+    [
+        ("sqlite:////var/lib/relay/relay.db", "recordings", "/var/lib/relay/recordings"),
+        ("sqlite:////var/lib/relay/relay.db", "/srv/calls", "/srv/calls"),
+        ("sqlite:///data/relay.db", "recordings", "data/recordings"),
+        ("postgresql://db/relay", "recordings", "recordings"),
+    ],
+)
+def test_where_recordings_are_stored(loads: Loader, url: str, directory: str, stored_in: str) -> None:
+    config = loads(COMMON_POLL)
+    journal = config.journal.model_copy(update={"url": url})
+    recordings = config.sources[0].recordings.model_copy(update={"directory": Path(directory)})
+    source = config.sources[0].model_copy(update={"recordings": recordings})
+    assert config.model_copy(update={"journal": journal}).recordings_directory(source) == Path(stored_in)

@@ -58,8 +58,8 @@ IN_SOURCE = [
     ("format: csv", "relay.yaml:5: sources[0].format: must be 'json' or 'xml'"),
     ("format: xml", "relay.yaml:5: sources[0].format: xml is not yet available; use json"),
     (
-        "recordings: {enabled: true}",
-        "relay.yaml:5: sources[0].recordings.enabled: recordings is not yet available; set it to false",
+        "recordings: {enabled: true}\n    endpoints: [sms]",
+        ("relay.yaml:5: sources[0].recordings.enabled: needs voice among the endpoints; only calls are recorded"),
     ),
     (
         "endpoints: [{kind: sms, version: 2}]",
@@ -158,6 +158,10 @@ IN_KAFKA = [
         ["topic: must be 1 to 249 characters of letters, digits, '.', '_' and '-'; {kind} stands for the kind"],
     ),
     ('quarantine_topic: "q.{kind}"', ["quarantine_topic: must not hold {kind}: there is one such topic for all kinds"]),
+    (
+        "recordings_topic: infobip.quarantine",
+        ["recordings_topic: is the same topic as quarantine_topic; each needs its own"],
+    ),
     ("cursor_topic: infobip.quarantine", ["cursor_topic: is the same topic as quarantine_topic; each needs its own"]),
     ("compression: brotli", ["compression: must be 'none', 'gzip', 'snappy', 'lz4' or 'zstd'"]),
     ("create_topics: {partitions: 0}", ["create_topics.partitions: must be at least 1"]),

@@ -36,6 +36,7 @@ kafka:
   topic: "infobip.{kind}.reports"
   revisions_topic: "infobip.{kind}.revisions"
   quarantine_topic: infobip.quarantine
+  recordings_topic: "infobip.{kind}.recordings"
   cursor_topic: relay.cursors
   delivery: transactional
   compression: zstd

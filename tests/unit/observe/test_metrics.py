@@ -37,6 +37,7 @@ CONTRACT = {
     "relay_gaps_ended_total": {"source", "kind", "result"},
     "relay_quarantine_entries": {"source", "kind"},
     "relay_source_authorized": {"source"},
+    "relay_recordings_total": {"source", "outcome"},
     "relay_journal_size_bytes": set(),
     "relay_journal_free_bytes": set(),
     "relay_build_info": {"version", "python"},
@@ -104,6 +105,7 @@ def tell_everything(telemetry: Telemetry) -> None:
     telemetry.attempt_finished("billing", "delivered", 0.3)
     telemetry.callback_paused("billing", paused=True)
     telemetry.gap_ended(SMS, "closed")
+    telemetry.recording_finished("acme", "stored")
     telemetry.figures(FIGURES)
 
 
