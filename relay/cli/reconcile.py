@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from relay.cli.output import DONE, FAILED, WRONG, print_json, visible
 from relay.cli.remote import Refused, RunningRelay, refused, running_relay
@@ -92,9 +90,9 @@ def _calls(one: dict[str, Any]) -> str:
 def _print(run: dict[str, Any], missing: list[dict[str, Any]]) -> None:
     console = Console(highlight=False)
     for one in run["streams"]:
-        console.print(escape(_summary(one, dry_run=run["dry_run"])))
-    if missing:
-        console.print(_table(missing))
+        console.print(escape(_summary(one, dry_run=run["dry_run"])), soft_wrap=True)
+    for one in missing:
+        console.print(escape(_line(one)), soft_wrap=True)
     found = sum(one["missing"] for one in run["streams"])
     if found > len(missing):
         console.print(f"and {found - len(missing)} more, which are counted but not listed")
@@ -117,12 +115,7 @@ def _summary(one: dict[str, Any], *, dry_run: bool) -> str:
     return visible(text + (f"; {one['error']}" if one["error"] else ""))
 
 
-def _table(missing: list[dict[str, Any]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title="missing", title_justify="left")
-    for name in ("stream", "messageId", "outcome", "done", "place", "appended"):
-        table.add_column(name, overflow="fold")
-    for one in missing:
-        done = one["done_at"] or ""
-        row = (_name(one), one["message_id"], one["outcome"], done, one["place"], "yes" if one["appended"] else "")
-        table.add_row(*(escape(visible(cell)) for cell in row))
-    return table
+def _line(one: dict[str, Any]) -> str:
+    done = one["done_at"] or one["sent_at"] or "-"
+    taken = "  appended" if one["appended"] else ""
+    return visible(f"  {_name(one)}  {one['message_id']}  {one['outcome']}  {done}  {one['place']}{taken}")
