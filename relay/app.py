@@ -12,19 +12,23 @@ from aiohttp import web
 from relay.config import CallbackConfig, Config, KafkaConfig, SourceConfig
 from relay.domain.envelope import StreamEnvelope
 from relay.domain.figures import JournalFigures
+from relay.domain.recordings import RECORDED_KIND
 from relay.domain.report import Stream
 from relay.journal.sqlite import SqliteJournal
 from relay.observe import Health, Telemetry
 from relay.ports import JournalError, Lease, Retention
 from relay.sinks.callback import HttpCallback
 from relay.sinks.kafka import KafkaSink, topics_of
+from relay.sinks.recordings import RecordingArchive
 from relay.sources.infobip import InfobipSource
 from relay.sources.logs import InfobipLogs
+from relay.sources.recordings import InfobipRecordings
 from relay.stages.deliver import Deliver, Gate, subscribes
 from relay.stages.intake import Intake
 from relay.stages.publish import Publish
 from relay.stages.reconcile import Comparison, ComparisonRuns, Reconcile, Recovery
-from relay.stages.stage import Stage, Step
+from relay.stages.recordings import Recordings
+from relay.stages.stage import Stage, Stages
 from relay.stages.unpack import Unpack
 from relay.stages.upkeep import Upkeep
 from relay.web import (
@@ -33,6 +37,7 @@ from relay.web import (
     PushEndpoint,
     QuarantineRoutes,
     ReconcileRoutes,
+    RecordingRoutes,
     api_token,
     make_push_web,
     make_web,
@@ -86,16 +91,20 @@ class Relay:
         self.telemetry = Telemetry()
         self.health = Health()
         self._config = config
-        self._stages: dict[str, list[Stage]] = {}
-        self._tasks: dict[Stage, asyncio.Task[None]] = {}
+        self._stages = Stages(self.health)
         self._delivers: list[Deliver] = []
-        self._failed = asyncio.Event()
         self._cleanup = AsyncExitStack()
         self._port = config.http.port
         self._push_port = config.http.push_port
         self._wake_unpack: dict[Stream, Callable[[], None]] = {}
         self._wake_subscribers: dict[Stream, Callable[[], None]] = {}
         self._comparisons = ComparisonRuns(now_ms)
+        self._shelves = {
+            source.name: RecordingArchive(
+                config.recordings_directory(source), min_free_bytes=config.journal.min_free_bytes
+            )
+            for source in config.sources
+        }
 
     @property
     def url(self) -> str:
@@ -126,11 +135,11 @@ class Relay:
                 await self._start_stream(source, client, Stream(source.name, endpoint.kind))
             await self._start_reconcile(source, client)
         upkeep = Upkeep(self._journal, _retention(config), _subscriptions(config), now_ms)
-        self._start("upkeep", "upkeep", upkeep.step)
+        self._stages.start("upkeep", "upkeep", upkeep.step)
 
     async def running_until(self, stop: asyncio.Event) -> None:
         """Wait for `stop`. Raises what ended a stage, if one ends before."""
-        waits = [asyncio.ensure_future(event.wait()) for event in (stop, self._failed)]
+        waits = [asyncio.ensure_future(event.wait()) for event in (stop, self._stages.failed)]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
@@ -138,20 +147,18 @@ class Relay:
 
     def raise_if_failed(self) -> None:
         """Raise what ended a stage, if one has ended by itself."""
-        for task in self._tasks.values():
-            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-                raise error
+        self._stages.raise_if_failed()
 
     async def stop_polling(self) -> None:
         """No new polls and pushes; polls in flight are finished and committed when this returns."""
         self._push.stop()
-        await self._stop_stages("intake")
+        await self._stages.stop("intake")
 
     async def drained(self, seconds: float, *, unless: asyncio.Event | None = None, callbacks: bool = False) -> bool:
         """Whether all that is journaled came to Kafka (and to the callbacks) within `seconds`, or before `unless`."""
         deadline = time.monotonic() + seconds
-        while not _is_drained(await self._figures(), callbacks=callbacks):
-            if time.monotonic() > deadline or self._failed.is_set() or (unless is not None and unless.is_set()):
+        while (figures := await self._figures()) is None or not figures.drained(callbacks=callbacks):
+            if time.monotonic() > deadline or self._stages.failed.is_set() or (unless is not None and unless.is_set()):
                 log.warning("stopping with work left in the journal; it goes on at the next start")
                 return False
             await asyncio.sleep(DRAIN_CHECK_SECONDS)
@@ -159,11 +166,11 @@ class Relay:
 
     async def stop(self) -> None:
         """Stop what still runs, in the order of the flow, and close everything; may be called twice."""
-        await self._stop_stages("intake")
+        await self._stages.stop("intake")
         await self._comparisons.cancel()
-        self._cancel_stages("reconcile")  # reads of logs may be repeated: whoever stops need not wait for them
-        await self._stop_stages("unpack", "reconcile")
-        await self._stop_stages("publish", "deliver", "upkeep")
+        self._stages.cancel("reconcile", "recordings")  # what they read may be read again: nobody need wait
+        await self._stages.stop("unpack", "reconcile", "recordings")
+        await self._stages.stop("publish", "deliver", "upkeep")
         await asyncio.gather(*(deliver.close(CALLBACK_GRACE_SECONDS) for deliver in self._delivers))
         await self._cleanup.aclose()
 
@@ -182,6 +189,7 @@ class Relay:
             more=[
                 self._make_quarantine(),
                 ReconcileRoutes(self._comparisons),
+                RecordingRoutes(self._shelves),
                 *([push] if config.http.push_port is None else []),
             ],
         )
@@ -220,6 +228,8 @@ class Relay:
 
     async def _start_stream(self, source: SourceConfig, client: InfobipSource, stream: Stream) -> None:
         lease = await self._journal.acquire_lease(f"stream/{stream}")
+        recorded = source.recordings.enabled and stream.kind == RECORDED_KIND
+        announces = await self._journal.want_recordings(lease, stream, wanted=recorded)
         followers = [
             await self._start_deliver(callback, stream)
             for callback in self._config.callbacks
@@ -227,13 +237,17 @@ class Relay:
         ]
         wake_followers = _wake_all(followers)
         unpack = Unpack(stream, self._journal, self.telemetry, now_ms, wake_followers)
-        unpacking = self._start("unpack", f"unpack/{stream}", unpack.step)
+        unpacking = self._stages.start("unpack", f"unpack/{stream}", unpack.step)
         self._wake_unpack[stream] = unpacking.wake.set
         self._wake_subscribers[stream] = wake_followers
         if self._config.kafka is None:
             await self._journal.confirm_without_kafka(lease, stream)
         else:
-            followers.append(self._start_publish(self._config.kafka, lease, stream, unpacking.wake.set))
+            wake_unpack = unpacking.wake.set
+            publishing = self._start_publish(self._config.kafka, lease, stream, wake_unpack, recordings=announces)
+            followers.append(publishing)
+        if recorded:
+            followers.append(self._start_recordings(client, lease, stream, wake_followers))
         self._start_intake(source, client, lease, stream, unpacking.wake.set)
 
     async def _start_reconcile(self, source: SourceConfig, client: InfobipSource) -> None:
@@ -254,7 +268,7 @@ class Relay:
                 now_ms=now_ms,
                 wake_subscribers=self._wake_subscribers[stream],
             )
-            self._start("reconcile", f"reconcile/{stream}", Reconcile(recovery).step)
+            self._stages.start("reconcile", f"reconcile/{stream}", Reconcile(recovery).step)
             if known:
                 self._comparisons.add(Comparison(recovery, logs))
 
@@ -274,10 +288,28 @@ class Relay:
             now_ms=now_ms,
             wake_unpack=wake_unpack,
         )
-        self._start("intake", f"intake/{stream}", intake.step)
+        self._stages.start("intake", f"intake/{stream}", intake.step)
+
+    def _start_recordings(
+        self, client: InfobipSource, lease: Lease, stream: Stream, wake_subscribers: Callable[[], None]
+    ) -> Stage:
+        recordings = Recordings(
+            stream,
+            lease,
+            journal=self._journal,
+            source=InfobipRecordings(client.account, now_ms),
+            shelf=self._shelves[stream.source],
+            telemetry=self.telemetry,
+            now_ms=now_ms,
+            wake_subscribers=wake_subscribers,
+        )
+        self._cleanup.push_async_callback(recordings.close)
+        stage = self._stages.start("recordings", f"recordings/{stream}", recordings.step)
+        recordings.wake = stage.wake.set
+        return stage
 
     def _start_publish(
-        self, kafka: KafkaConfig, lease: Lease, stream: Stream, wake_unpack: Callable[[], None]
+        self, kafka: KafkaConfig, lease: Lease, stream: Stream, wake_unpack: Callable[[], None], *, recordings: bool
     ) -> Stage:
         inline = self._config.dedup.revisions == "inline"
         topics = topics_of(kafka, stream.kind)
@@ -286,7 +318,7 @@ class Relay:
             stream,
             lease,
             self._journal,
-            KafkaSink(stream, kafka, journal_id=journal_id, revisions_inline=inline),
+            KafkaSink(stream, kafka, journal_id=journal_id, revisions_inline=inline, recordings=recordings),
             StreamEnvelope(stream, journal_id, topics, revisions_inline=inline),
             self.telemetry,
             self.health,
@@ -296,7 +328,7 @@ class Relay:
             transactional=kafka.delivery == "transactional",
         )
         self._cleanup.push_async_callback(publish.close)
-        return self._start("publish", f"publish/{stream}", publish.step)
+        return self._stages.start("publish", f"publish/{stream}", publish.step)
 
     async def _start_deliver(self, callback: CallbackConfig, stream: Stream) -> Stage:
         deliver = Deliver(
@@ -310,33 +342,9 @@ class Relay:
             now_ms=now_ms,
         )
         self._delivers.append(deliver)
-        stage = self._start("deliver", f"deliver/{callback.name}/{stream}", deliver.step)
+        stage = self._stages.start("deliver", f"deliver/{callback.name}/{stream}", deliver.step)
         deliver.wake = stage.wake.set
         return stage
-
-    # --- stages ---
-
-    def _start(self, room: str, name: str, step: Step) -> Stage:
-        stage = Stage(name, step, self.health)
-        task = asyncio.create_task(stage.run(), name=name)
-        task.add_done_callback(self._stage_ended)
-        self._stages.setdefault(room, []).append(stage)
-        self._tasks[stage] = task
-        return stage
-
-    def _stage_ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            self._failed.set()
-
-    def _cancel_stages(self, room: str) -> None:
-        for stage in self._stages.get(room, ()):
-            self._tasks[stage].cancel()
-
-    async def _stop_stages(self, *rooms: str) -> None:
-        stages = [stage for room in rooms for stage in self._stages.get(room, ())]
-        for stage in stages:
-            stage.stop()
-        await asyncio.gather(*(self._tasks[stage] for stage in stages), return_exceptions=True)
 
     async def _figures(self) -> JournalFigures | None:
         try:
@@ -371,14 +379,6 @@ def _wake_all(stages: list[Stage]) -> Callable[[], None]:
             stage.wake.set()
 
     return wake
-
-
-def _is_drained(figures: JournalFigures | None, *, callbacks: bool) -> bool:
-    if figures is None:
-        return False
-    streams = figures.streams.values()
-    drained = all(stream.fetches_pending == 0 and stream.unpublished == 0 for stream in streams)
-    return drained and not (callbacks and any(callback.backlog for callback in figures.callbacks.values()))
 
 
 def _subscriptions(config: Config) -> frozenset[tuple[str, Stream]]:

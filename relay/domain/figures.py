@@ -39,3 +39,8 @@ class JournalFigures(NamedTuple):
     size_bytes: int
     free_bytes: int
     writable: bool
+
+    def drained(self, *, callbacks: bool) -> bool:
+        """Whether all that is journaled has come to Kafka, and to the callbacks if that is asked too."""
+        passed = all(stream.fetches_pending == 0 and stream.unpublished == 0 for stream in self.streams.values())
+        return passed and not (callbacks and any(callback.backlog for callback in self.callbacks.values()))

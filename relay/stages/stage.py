@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
 import structlog
@@ -75,3 +75,46 @@ class Stage:
     async def _interruption(self) -> None:
         # After a failure only a stop cuts the wait short: a wake from a busy neighbour must not make a hot loop.
         await (self._stopping if self._failures else self.wake).wait()
+
+
+class Stages:
+    """The stages that run, by room; `failed` is set when one has ended by itself."""
+
+    def __init__(self, health: Health) -> None:
+        self.failed = asyncio.Event()
+        self._health = health
+        self._rooms: dict[str, list[Stage]] = {}
+        self._tasks: dict[Stage, asyncio.Task[None]] = {}
+
+    def start(self, room: str, name: str, step: Step) -> Stage:
+        stage = Stage(name, step, self._health)
+        task = asyncio.create_task(stage.run(), name=name)
+        task.add_done_callback(self._ended)
+        self._rooms.setdefault(room, []).append(stage)
+        self._tasks[stage] = task
+        return stage
+
+    async def stop(self, *rooms: str) -> None:
+        """Ask them to end after the step in hand, and wait for it; may be called twice, and for rooms without any."""
+        stages = self._in(rooms)
+        for stage in stages:
+            stage.stop()
+        await asyncio.gather(*(self._tasks[stage] for stage in stages), return_exceptions=True)
+
+    def cancel(self, *rooms: str) -> None:
+        """For those whose step may be left undone."""
+        for stage in self._in(rooms):
+            self._tasks[stage].cancel()
+
+    def raise_if_failed(self) -> None:
+        """Raise what ended a stage, if one has ended by itself."""
+        for task in self._tasks.values():
+            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+
+    def _in(self, rooms: Iterable[str]) -> list[Stage]:
+        return [stage for room in rooms for stage in self._rooms.get(room, ())]
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self.failed.set()

@@ -6,6 +6,7 @@ Invariant: nothing here can stop or slow the relay's work, and without the token
 from relay.web.push import Push, PushEndpoint
 from relay.web.quarantine import QuarantineRoutes
 from relay.web.reconcile import ReconcileRoutes
+from relay.web.recordings import RecordingRoutes
 from relay.web.service import HttpService, make_push_web, make_web
 from relay.web.token import TOKEN_FILE, api_token
 
@@ -16,6 +17,7 @@ __all__ = [
     "PushEndpoint",
     "QuarantineRoutes",
     "ReconcileRoutes",
+    "RecordingRoutes",
     "api_token",
     "make_push_web",
     "make_web",

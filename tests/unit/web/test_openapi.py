@@ -12,8 +12,11 @@ from ruamel.yaml import YAML
 
 from relay import app
 from relay.config import load
+from relay.domain.recordings import recording_path
 from relay.domain.report import Decoded, Origin, Rejected, Stream
 from relay.ports import Fetch
+from relay.simulator.files import recording
+from relay.sinks.recordings import RecordingArchive
 
 FILE = Path(__file__).parents[3] / "schemas" / "openapi.yaml"
 DOCUMENT: dict[str, Any] = YAML(typ="safe").load(FILE)
@@ -131,6 +134,27 @@ async def test_pushes_are_as_documented(running: Running) -> None:
     check("POST", path, answer)
 
 
+async def test_recordings_are_as_documented(running: Running, tmp_path: Path) -> None:
+    path = "/api/v1/recordings/{source}/{message_id}"
+    await store_recording(tmp_path / "recordings", "m-1")
+    ranges = ({}, 200), ({"Range": "bytes=0-3"}, 206)
+    for headers, status in ranges:
+        answer = await running.call("GET", "/api/v1/recordings/acme/m-1", headers=BEARER | headers)
+        assert answer[0] == status
+        check("GET", path, answer)
+    for headers, message_id, status in ((BEARER, "m-2", 404), ({}, "m-1", 401)):
+        answer = await running.call("GET", f"/api/v1/recordings/acme/{message_id}", headers=headers)
+        assert answer[0] == status
+        check("GET", path, answer)
+
+
+async def store_recording(directory: Path, message_id: str) -> None:
+    archive = RecordingArchive(directory, min_free_bytes=0)
+    incoming = await archive.receive(recording_path("acme", "2018-06-25", message_id))
+    await incoming.write(recording(message_id))
+    await incoming.keep()
+
+
 async def test_the_quarantine_is_as_documented(running: Running) -> None:
     await quarantine(running.relay, b'{"messageId":"1"}', b'{"messageId":""}')
     path = "/api/v1/quarantine"
@@ -159,7 +183,7 @@ async def test_the_quarantine_is_as_documented(running: Running) -> None:
 async def quarantine(relay: app.Relay, *raws: bytes) -> None:
     journal = relay._journal
     stream = Stream("acme", "sms")
-    await relay._stop_stages("unpack")
+    await relay._stages.stop("unpack")
     now_ms = app.now_ms()
     await journal.append_fetch(None, stream, Fetch(Origin.PUSH, now_ms, now_ms, 200, "", b"{}", True, 0), None)
     claimed = await journal.claim_fetch(stream, now_ms)
