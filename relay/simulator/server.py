@@ -27,6 +27,8 @@ REPORTS_PATHS = {"sms": "/sms/1/reports", "voice": "/tts/3/reports", "email": "/
 LOGS_PATHS = {"sms": "/sms/1/logs", "voice": "/tts/3/logs", "email": "/email/1/logs"}
 USUAL_KINDS = ("sms", "voice")
 NO_TRAFFIC = TrafficOptions()
+MOST_GIVEN_BYTES = 64 << 20
+"""Reports that a test gives in one request."""
 SHUTDOWN_SECONDS = 1.0
 
 
@@ -77,7 +79,7 @@ class Simulator:
     async def start(self) -> None:
         """Listen. Raises OSError if the port is taken."""
         self._stopping.clear()
-        app = web.Application()
+        app = web.Application(client_max_size=MOST_GIVEN_BYTES)
         app.add_routes([web.get(REPORTS_PATHS[kind], endpoint.get) for kind, endpoint in self._endpoints.items()])
         app.add_routes([web.get(LOGS_PATHS[kind], endpoint.get) for kind, endpoint in self._logs.items()])
         app.add_routes(
