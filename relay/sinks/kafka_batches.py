@@ -2,7 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple, Protocol
+
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from relay.ports import Record, RecordsRefused
 from relay.sinks.kafka_partition import partitions_of
@@ -15,9 +18,28 @@ MAX_RECORD_BYTES = 16 << 20
 
 
 class Batch(Protocol):
-    """aiokafka's BatchBuilder. `append` answers None if it has NOT added the record."""
+    """A batch of one partition's records."""
 
-    def append(self, *, timestamp: int, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> object: ...
+    def extend(self, records: Sequence[Record], start: int) -> int:
+        """Take the records from `start` on as far as they fit; the place of the first that was not taken."""
+
+
+class RecordBatch(BatchBuilder):  # type: ignore[misc]
+    """aiokafka's batch, filled in one loop: two thirds of what appending costs is on the way to its encoder."""
+
+    _relative_offset: int
+
+    def extend(self, records: Sequence[Record], start: int) -> int:
+        append = self._builder.append
+        offset = self._relative_offset
+        for _, _, key, value, headers, timestamp_ms in islice(records, start, None):
+            # None: it has NOT been added.
+            if append(offset, timestamp_ms, key, value, [*headers]) is None:
+                break
+            offset += 1
+        taken = offset - self._relative_offset
+        self._relative_offset = offset
+        return start + taken
 
 
 class Filled(NamedTuple):
@@ -35,7 +57,7 @@ def fill_batches(
     """
     by_topic: defaultdict[str, list[Record]] = defaultdict(list)
     for record in records:
-        by_topic[record.topic].append(record)
+        by_topic[record[1]].append(record)
     for topic, own in by_topic.items():
         yield from _fill_topic(topic, own, partitions[topic], create_batch)
 
@@ -43,19 +65,22 @@ def fill_batches(
 def _fill_topic(
     topic: str, records: Sequence[Record], partitions: int, create_batch: Callable[[], Batch]
 ) -> Iterator[Filled]:
-    places = partitions_of([record.key for record in records], partitions)
-    open_batches: dict[int, Batch] = {}
-    for record, place in zip(records, places, strict=True):
-        _, _, key, value, headers, timestamp_ms = record
-        if len(value) > MAX_RECORD_BYTES:
-            raise RecordsRefused(f"a record of {len(value)} bytes is above {MAX_RECORD_BYTES}, the most that is sent")
-        batch = open_batches.get(place)
-        if batch is not None:
-            if batch.append(timestamp=timestamp_ms, key=key, value=value, headers=[*headers]) is not None:
-                continue
+    by_place: defaultdict[int, list[Record]] = defaultdict(list)
+    for record, place in zip(records, partitions_of([record[2] for record in records], partitions), strict=True):
+        by_place[place].append(record)
+    for place, own in by_place.items():
+        start = 0
+        while start < len(own):
+            batch = create_batch()
+            end = batch.extend(own, start)
+            _check_sizes(own[start : end + 1], taken=end - start)
             yield Filled(topic, place, batch)
-        batch = open_batches[place] = create_batch()
-        if batch.append(timestamp=timestamp_ms, key=key, value=value, headers=[*headers]) is None:
-            raise RecordsRefused(f"a record of {len(value)} bytes does not fit into an empty batch")
-    for place, batch in open_batches.items():
-        yield Filled(topic, place, batch)
+            start = end
+
+
+def _check_sizes(records: Sequence[Record], *, taken: int) -> None:
+    largest_bytes = max(len(record[3]) for record in records)
+    if largest_bytes > MAX_RECORD_BYTES:
+        raise RecordsRefused(f"a record of {largest_bytes} bytes is above {MAX_RECORD_BYTES}, the most that is sent")
+    if not taken:
+        raise RecordsRefused(f"a record of {len(records[0].value)} bytes does not fit into an empty batch")

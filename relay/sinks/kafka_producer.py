@@ -8,6 +8,7 @@ It builds on private parts of aiokafka; the dependency is pinned to 0.14 and a t
 import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, errors
@@ -18,6 +19,7 @@ from aiokafka.producer.transaction_manager import TransactionResult
 from aiokafka.structs import TopicPartition
 
 from relay.observe.failpoints import Point, reach
+from relay.sinks.kafka_batches import RecordBatch
 from relay.sinks.kafka_client import StreamClient
 from relay.sinks.kafka_errors import EndTxnUnansweredError
 
@@ -116,13 +118,15 @@ class StreamProducer(AIOKafkaProducer):  # type: ignore[misc]
             **connection,
         )
         self._metadata = self.client.cluster
+        codec = self._message_accumulator._compression_type  # noqa: SLF001 - its number, worked out by aiokafka
         self._message_accumulator = MessageAccumulator(
             self._metadata,
             max_batch_size,
-            self._message_accumulator._compression_type,  # noqa: SLF001 - the codec's number, worked out by aiokafka
+            codec,
             options["request_timeout_ms"] / 1000,
             txn_manager=self._txn_manager,
         )
+        self._new_batch = partial(RecordBatch, max_batch_size, codec, is_transactional="transactional_id" in options)
         self._sender: OneEndTxnSender = OneEndTxnSender(
             self.client,
             acks=-1,
@@ -145,6 +149,9 @@ class StreamProducer(AIOKafkaProducer):  # type: ignore[misc]
         """Make partitions part of the transaction without a record: its end is written there, too."""
         for place in places:
             self._txn_manager.maybe_add_partition_to_txn(place)
+
+    def create_batch(self) -> RecordBatch:
+        return self._new_batch()
 
     async def begin_transaction(self) -> None:
         self._sender.end_txn_sent = False

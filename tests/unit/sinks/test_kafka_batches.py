@@ -1,23 +1,26 @@
 """Records into batches: nothing lost at the edge of a full batch, order kept within a partition."""
 
+from collections.abc import Sequence
+
 import pytest
-from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
 
 from relay.ports import Record, RecordsRefused
-from relay.sinks.kafka_batches import MAX_RECORD_BYTES, fill_batches
+from relay.sinks.kafka_batches import MAX_RECORD_BYTES, RecordBatch, fill_batches
+
+CODEC_NONE = 0
 
 
 class SmallBatch:
-    """Takes two records; then it answers None, and has not added what it was given."""
+    """Takes two records, and none whose value is `never`."""
 
     def __init__(self) -> None:
         self.keys: list[bytes] = []
 
-    def append(self, *, timestamp: int, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> object:
-        if len(self.keys) == 2 or value == b"never":
-            return None
-        self.keys.append(key)
-        return object()
+    def extend(self, records: Sequence[Record], start: int) -> int:
+        taken = [record.key for record in records[start : start + 2] if record.value != b"never"]
+        self.keys += taken
+        return start + len(taken)
 
 
 def record(seq: int, *, topic: str = "reports", key: bytes = b"abc", value: bytes = b"{}") -> Record:
@@ -58,6 +61,23 @@ def test_a_record_beyond_any_broker_is_refused_unsent() -> None:
 def test_aiokafkas_batch_takes_one_record_of_any_size_and_none_beside_it() -> None:
     records = [record(1), record(2, value=bytes(500)), record(3)]
 
-    filled = list(fill_batches(records, {"reports": 1}, lambda: BatchBuilder(300, 0)))
+    filled = list(fill_batches(records, {"reports": 1}, lambda: RecordBatch(300, CODEC_NONE)))
 
     assert [batch.batch.record_count() for batch in filled] == [1, 1, 1]  # type: ignore[attr-defined]
+
+
+def test_records_are_encoded_as_they_are() -> None:
+    headers = [("ce_id", b"m-1"), ("relay_seq", b"7")]
+    records = [
+        Record(7, "reports", b"m-1", b'{"messageId":"m-1"}', tuple(headers), 1_700_000_000_123),
+        Record(8, "reports", b"m-2", b"{}", (), 1_700_000_000_456),
+    ]
+
+    (filled,) = fill_batches(records, {"reports": 1}, lambda: RecordBatch(1000, CODEC_NONE))
+    batch = MemoryRecords(bytes(filled.batch._build())).next_batch()  # type: ignore[attr-defined]
+
+    assert batch is not None
+    assert [(one.offset, one.timestamp, one.key, one.value, one.headers) for one in batch] == [
+        (0, 1_700_000_000_123, b"m-1", b'{"messageId":"m-1"}', headers),
+        (1, 1_700_000_000_456, b"m-2", b"{}", []),
+    ]
