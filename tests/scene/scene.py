@@ -22,6 +22,7 @@ sources:
     endpoints: {endpoints}
     poll: {{interval_seconds: 0.05, max_interval_seconds: 0.2, timeout_seconds: {timeout_seconds}}}
     reconcile: {reconcile}
+    recordings: {recordings}
 journal:
   url: sqlite:///{directory}/relay.db
   min_free_bytes: 0
@@ -31,6 +32,7 @@ kafka:
   topic: "{prefix}.{{kind}}.reports"
   revisions_topic: "{prefix}.{{kind}}.revisions"
   quarantine_topic: {prefix}.quarantine
+  recordings_topic: "{prefix}.{{kind}}.recordings"
   cursor_topic: {prefix}.cursors
   create_topics: {{partitions: 3, replication_factor: 1}}
 callbacks:
@@ -48,6 +50,7 @@ class Scene:
         prefix: str,
         *traffic: str,
         reconcile: str = "{enabled: false}",
+        recordings: str = "{enabled: false}",
         timeout_seconds: float = 30.0,
         endpoints: str = "[sms, voice]",
         started: bool = True,
@@ -72,6 +75,7 @@ class Scene:
                 callback=f"http://127.0.0.1:{callback_port}/hook",
                 secret=SECRET,
                 reconcile=reconcile,
+                recordings=recordings,
                 timeout_seconds=timeout_seconds,
                 endpoints=endpoints,
             ),
