@@ -17,6 +17,12 @@
 {{- if and (or .Values.push.ingress.enabled .Values.config.http.push_port) (not $pushed) -}}
 {{- fail "push.ingress.enabled or config.http.push_port: no source has push.enabled, so nothing would be taken there" -}}
 {{- end -}}
+{{- range $source := .Values.config.sources -}}
+{{- $directory := dig "recordings" "directory" "recordings" $source -}}
+{{- if and (dig "recordings" "enabled" false $source) (hasPrefix "/" $directory) (not (hasPrefix "/var/lib/relay/" $directory)) -}}
+{{- fail (printf "sources.recordings.directory: %s is outside /var/lib/relay, where the volumes are: nothing can be written there" $directory) -}}
+{{- end -}}
+{{- end -}}
 {{- $needed := add (include "relay.longestPollSeconds" . | int) 15 -}}
 {{- if lt (int .Values.terminationGracePeriodSeconds) (int $needed) -}}
 {{- fail (printf "terminationGracePeriodSeconds: %d would cut a poll in flight and lose its reports; the longest poll.timeout_seconds asks for at least %d" (int .Values.terminationGracePeriodSeconds) $needed) -}}

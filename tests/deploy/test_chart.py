@@ -95,7 +95,13 @@ def test_nothing_is_writable_but_the_journal_and_tmp(render: Render) -> None:
         "capabilities": {"drop": ["ALL"]},
     }
     writable = [mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly")]
-    assert writable == ["/var/lib/relay", "/tmp"]
+    assert writable == ["/var/lib/relay", "/var/lib/relay/recordings", "/tmp"]
+
+
+def test_recordings_have_a_volume_of_their_own_if_one_is_named(render: Render) -> None:
+    volumes = {volume["name"]: volume for volume in pod(render(*FULL))["volumes"]}
+    assert volumes["recordings"]["persistentVolumeClaim"] == {"claimName": "calls"}
+    assert "recordings" not in {volume["name"] for volume in pod(render())["volumes"]}
 
 
 def test_the_pod_is_nobody(render: Render) -> None:
@@ -186,6 +192,10 @@ def test_pushes_on_the_main_port(render: Render) -> None:
         ("config.http.push_port=8081", "no source has push.enabled"),
         ("push.ingress.enabled=true,push.ingress.host=a.example", "no source has push.enabled"),
         ("config.sources[0].push.enabled=true,push.ingress.enabled=true", "push.ingress.host: is required"),
+        (
+            "config.sources[0].recordings.enabled=true,config.sources[0].recordings.directory=/srv/calls",
+            "sources.recordings.directory: /srv/calls is outside /var/lib/relay",
+        ),
         ("replica=1", "'replica' not allowed"),
     ],
 )
