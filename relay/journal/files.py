@@ -53,7 +53,7 @@ def check_place(path: Path, mounts: list[Mount] | None = None) -> list[str]:
     if mount.fs_type.startswith(_NETWORK):
         raise JournalRefused(
             f"journal {path}: {mount.point} is a network file system ({mount.fs_type}), where SQLite's locks and fsync "
-            "do not hold; use a local disk or a block volume, or a journal on PostgreSQL"
+            "do not hold; use a local disk or a block volume"
         )
     return []
 
@@ -97,7 +97,7 @@ class FileLock:
             os.close(descriptor)
             raise JournalRefused(
                 f"journal {journal} is in use by another process ({holder}); one relay per SQLite journal: stop the "
-                "other one, or use PostgreSQL for several replicas"
+                "other one, or give this one a journal of its own"
             ) from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"pid {os.getpid()} on {os.uname().nodename}\n".encode(), 0)

@@ -32,7 +32,9 @@ def _gauge(name: str, documentation: str, value: float) -> GaugeMetricFamily:
 
 
 def _stream_gauges(figures: JournalFigures) -> Iterator[GaugeMetricFamily]:
-    unpublished = _by_stream("relay_unpublished_reports", "Entries received and not yet in Kafka")
+    unpublished = _by_stream(
+        "relay_unpublished_reports", "Entries received and not yet in Kafka; without Kafka not yet at any callback"
+    )
     oldest = _by_stream("relay_oldest_unpublished_timestamp_seconds", "When the oldest of them was received")
     gaps = _by_stream("relay_gaps_open", "Spans of time in which a read may have been lost")
     oldest_gap = _by_stream("relay_oldest_open_gap_timestamp_seconds", "When the oldest of them began")
