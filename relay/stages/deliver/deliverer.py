@@ -155,7 +155,12 @@ class Deliver:
 
     async def _open(self) -> Recorder:
         position = await self._journal.open_subscription(
-            self._lease, self._name, self._stream, earliest=self._config.start == "earliest", at_ms=self._now_ms()
+            self._lease,
+            self._name,
+            self._stream,
+            earliest=self._config.start == "earliest",
+            at_ms=self._now_ms(),
+            wanted=self._wanted,
         )
         self._telemetry.callback_paused(self._name, False)
         self._checked_at_seconds = time.monotonic()

@@ -64,8 +64,16 @@ class MemoryJournal:
     next_id: int = 1
 
     async def open_subscription(
-        self, lease: Lease, callback: str, stream: Stream, *, earliest: bool, at_ms: int
+        self,
+        lease: Lease,
+        callback: str,
+        stream: Stream,
+        *,
+        earliest: bool,
+        at_ms: int,
+        wanted: Wanted | None = None,
     ) -> int:
+        assert wanted is not None
         await asyncio.sleep(0)
         return self.position
 
