@@ -11,6 +11,7 @@ import pytest
 
 from tests.kafka.broker import Cluster
 from tests.kafka.reader import Read, read_committed
+from tests.scene.events import validated
 from tests.scene.processes import until
 from tests.scene.scene import Scene
 
@@ -58,4 +59,4 @@ async def test_every_recording_is_stored_and_announced_once_through_a_kill(
 
 
 async def read(kafka: Cluster, *topics: str) -> list[Read]:
-    return await asyncio.to_thread(read_committed, kafka.bootstrap_servers, *topics)
+    return validated(await asyncio.to_thread(read_committed, kafka.bootstrap_servers, *topics))

@@ -10,6 +10,7 @@ from tests.kafka.broker import Cluster
 from tests.kafka.reader import read_committed
 from tests.receivers.callback import Behaviour, CallbackReceiver
 from tests.scene.account import Event, SignedCallbacks, published_events
+from tests.scene.events import validated
 from tests.scene.processes import RelayProcess, Simulator, free_port, until
 
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
@@ -54,8 +55,10 @@ class Scene:
         timeout_seconds: float = 30.0,
         endpoints: str = "[sms, voice]",
         started: bool = True,
+        relay_first: bool = False,
     ) -> None:
-        """Not `started`: the relay is launched by the test."""
+        """Not `started`: the relay is launched by the test. `relay_first`: before there is an API, since what was done
+        before a stream's first poll may have been read by somebody else and is not recovered."""
         self.simulator = Simulator(directory, *traffic)
         callback_port = free_port()
         self.receiver = CallbackReceiver(keep=False, port=callback_port)
@@ -64,6 +67,7 @@ class Scene:
         self._kafka = kafka
         self._prefix = prefix
         self._started = started
+        self._relay_first = relay_first
         self._kinds = [kind.strip() for kind in endpoints.strip("[]").split(",")]
         self.relay = RelayProcess(
             directory,
@@ -83,9 +87,9 @@ class Scene:
 
     async def start(self) -> None:
         await self.receiver.start()
-        await self.simulator.start()
-        if self._started:
-            await self.relay.start()
+        starts = [self.simulator, *([self.relay] if self._started else [])]
+        for process in reversed(starts) if self._relay_first else starts:
+            await process.start()
 
     async def __aenter__(self) -> Self:
         try:
@@ -110,7 +114,8 @@ class Scene:
 
     async def published(self) -> Counter[Event]:
         topics = [f"{self._prefix}.{kind}.{what}" for kind in self._kinds for what in ("reports", "revisions")]
-        return published_events(await asyncio.to_thread(read_committed, self._kafka.bootstrap_servers, *topics))
+        records = await asyncio.to_thread(read_committed, self._kafka.bootstrap_servers, *topics)
+        return published_events(await asyncio.to_thread(validated, records))
 
     def _answer(self, headers: Mapping[str, str], body: bytes) -> Behaviour:
         return Behaviour(status=200 if self.callbacks.accepts(dict(headers), body) else 401)
