@@ -127,6 +127,11 @@ class Simulator(Process):
         queues = json.loads(self.get("/simulator/state"))["kinds"]
         return all(queue["drained"] for queue in queues.values())
 
+    def clear_faults(self) -> None:
+        request = urllib.request.Request(f"{self.url}/simulator/faults", method="DELETE")
+        with urllib.request.urlopen(request, timeout=5):
+            pass
+
 
 class RelayProcess(Process):
     def __init__(self, directory: Path, configuration: str) -> None:
@@ -146,11 +151,11 @@ class RelayProcess(Process):
             return False
 
 
-async def until(condition: Callable[[], bool], seconds: float, otherwise: str) -> None:
-    """Ask a few times a second, off the event loop."""
+async def until(condition: Callable[[], bool], seconds: float, otherwise: str | Callable[[], str]) -> None:
+    """Ask a few times a second, off the event loop. `otherwise` may be made when it is needed."""
     deadline = time.monotonic() + seconds
     while not await asyncio.to_thread(condition):
-        assert time.monotonic() < deadline, otherwise
+        assert time.monotonic() < deadline, otherwise if isinstance(otherwise, str) else otherwise()
         await asyncio.sleep(0.1)
 
 
