@@ -24,9 +24,12 @@ STREAMS = [Stream("acme", "sms"), Stream("acme", "voice")]
 TOKEN = "integration-token"
 RATE = 150.0
 LATEST_MS = 1010
+"""The simulator's reports come up to so long after they say that they were done."""
+SETTLE_SECONDS = 3.0
+"""Half of it is longer than that, so that what still comes is not taken for lost."""
 
 
-def config(directory: Path, base_url: str, **reconcile: Any) -> Config:
+def config(directory: Path, base_url: str) -> Config:
     return Config.model_validate(
         {
             "instance": "relay-0",
@@ -36,7 +39,7 @@ def config(directory: Path, base_url: str, **reconcile: Any) -> Config:
                     "base_url": base_url,
                     "auth": {"type": "api_key", "token": "simulator-key"},
                     "poll": {"interval_seconds": 0.1, "max_interval_seconds": 0.2, "timeout_seconds": 0.5},
-                    "reconcile": {"settle_seconds": 1, "requests_per_minute": 6000, **reconcile},
+                    "reconcile": {"settle_seconds": SETTLE_SECONDS, "requests_per_minute": 6000},
                 }
             ],
             "journal": {"url": f"sqlite:///{directory}/relay.db", "min_free_bytes": 0},
@@ -57,8 +60,8 @@ async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
         yield running
 
 
-async def started(tmp_path: Path, simulator: Simulator, **reconcile: Any) -> Relay:
-    relay = Relay(config(tmp_path, simulator.base_url, **reconcile))
+async def started(tmp_path: Path, simulator: Simulator) -> Relay:
+    relay = Relay(config(tmp_path, simulator.base_url))
     await relay.start()
     return relay
 
