@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 PYTHON := $(BIN)/python
 DEMO_ARGS ?=
 BENCH_ARGS ?=
+CHAOS_ARGS ?=
 PYTEST_ARGS ?=
 UV_VERSION := 0.13.9
 HELM_VERSION := v3.22.0
@@ -22,7 +23,7 @@ export PYTHONUNBUFFERED := 1
 .PHONY: help
 help: ## Show this help
 	@awk 'BEGIN { FS = ":.*## "; print "Targets:" } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo 'Variables: DEMO_ARGS="--seconds 30", BENCH_ARGS, PYTEST_ARGS="-k name", BASE_PYTHON=python3.12'
+	@echo 'Variables: DEMO_ARGS="--seconds 30", BENCH_ARGS, CHAOS_ARGS, PYTEST_ARGS="-k name", BASE_PYTHON=python3.12'
 
 .PHONY: demo
 demo: $(VENV)/.demo ## The whole job on this machine: simulator, embedded Kafka, callback receiver, relay
@@ -51,6 +52,10 @@ fmt: $(VENV)/.dev ## Format, and fix what can be fixed
 .PHONY: bench
 bench: $(VENV)/.dev ## Throughput, CPU, memory and delay beside the floor; prints, asserts nothing
 	@$(PYTHON) -m tests.bench $(BENCH_ARGS)
+
+.PHONY: chaos
+chaos: $(VENV)/.dev ## Break everything around the relay for minutes, then count; prints seed and verdict
+	@$(PYTHON) -m tests.chaos $(CHAOS_ARGS)
 
 .PHONY: lock
 lock: .cache/uv-$(UV_VERSION)/bin/uv ## Pin requirements*.txt anew from pyproject.toml

@@ -6,7 +6,7 @@ The broker's PROXIED listener names the proxy's port, so clients that begin here
 import asyncio
 import contextlib
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import NamedTuple, Self
 
 from tests.kafka.broker import HOST, Broker
@@ -22,12 +22,21 @@ class Request(NamedTuple):
 
 
 class KafkaProxy:
-    """`lose_requests`: APIs whose requests never reach the broker; `lose_answers`: the broker acts, nobody hears."""
+    """`lose_requests`: APIs whose requests never reach the broker; `lose_answers`: the broker acts, nobody hears.
 
-    def __init__(self, broker: Broker) -> None:
+    `silent`: nothing passes either way, connections stay open. `delay_seconds`: so late comes every frame. `seen` has
+    all requests, or those of the APIs in `remembered`.
+    """
+
+    def __init__(self, broker: Broker, *, remembered: Collection[int] | None = None) -> None:
         self.lose_requests: set[int] = set()
         self.lose_answers: set[int] = set()
+        self.lost = 0
+        """Requests and answers that did not arrive by these two."""
+        self.silent = False
+        self.delay_seconds = 0.0
         self.seen: list[Request] = []
+        self._remembered = remembered
         self._listen_port = broker.ports["PROXY"]
         self._target_port = broker.ports["PROXIED"]
         self._server: asyncio.Server | None = None
@@ -54,6 +63,12 @@ class KafkaProxy:
             writer.close()
             await writer.wait_closed()
 
+    def cut(self) -> int:
+        """Break all connections; how many."""
+        for link in self._links:
+            link.cancel()
+        return len(self._links)
+
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, HOST, self._listen_port)
         return self
@@ -72,8 +87,11 @@ class KafkaProxy:
         assert task is not None
         self._links.add(task)
         task.add_done_callback(self._links.discard)
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._link(reader, writer)
+        try:
+            with contextlib.suppress(asyncio.CancelledError, OSError):  # cut, or the broker is down
+                await self._link(reader, writer)
+        finally:
+            writer.transport.abort()
 
     async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream, downstream = await asyncio.open_connection(HOST, self._target_port)
@@ -83,16 +101,17 @@ class KafkaProxy:
             frame = await _frame(reader)
             api_key, _, correlation_id = struct.unpack(">hhi", frame[:8])
             sent = Request(api_key, struct.pack(">i", len(frame)) + frame)
-            self.seen.append(sent)
+            if self._remembered is None or api_key in self._remembered:
+                self.seen.append(sent)
             api_keys[correlation_id] = api_key
-            if api_key not in self.lose_requests:
+            if await self._passes(api_key, self.lose_requests):
                 downstream.write(sent.frame)
                 await downstream.drain()
 
         async def to_client() -> None:
             frame = await _frame(upstream)
             (correlation_id,) = struct.unpack(">i", frame[:4])
-            if api_keys.pop(correlation_id, None) not in self.lose_answers:
+            if await self._passes(api_keys.pop(correlation_id, None), self.lose_answers):
                 writer.write(struct.pack(">i", len(frame)) + frame)
                 await writer.drain()
 
@@ -104,6 +123,14 @@ class KafkaProxy:
                 way.cancel()
             for end in (writer, downstream):
                 end.transport.abort()
+
+    async def _passes(self, api_key: int | None, losing: Collection[int]) -> bool:
+        if self.delay_seconds:
+            await asyncio.sleep(self.delay_seconds)
+        if api_key in losing:
+            self.lost += 1
+            return False
+        return not self.silent
 
 
 async def _repeat(way: Callable[[], Awaitable[None]]) -> None:

@@ -23,12 +23,13 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from aiohttp import web
 
 DRIP_SECONDS = 0.02
 PIECE = b"x" * 16384
+MOST_BODY_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +90,8 @@ class CallbackReceiver:
         self.most_in_flight = 0
         self.connections: set[object] = set()
         self.bytes_answered = 0
+        self.targets: set[str] = set()
+        """Path and query of all POSTs."""
         self.released = asyncio.Event()
         self._changed = asyncio.Condition()
         self._host, self._port, self._tls, self._keep = host, port, tls, keep
@@ -96,7 +99,7 @@ class CallbackReceiver:
         self._runner: web.ServerRunner | None = None
 
     async def start(self) -> None:
-        self._runner = web.ServerRunner(web.Server(self._answer), shutdown_timeout=0.1)
+        self._runner = web.ServerRunner(web.Server(self._answer, request_factory=_request), shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port, ssl_context=self._tls, backlog=1024)
         await site.start()
@@ -196,6 +199,7 @@ class CallbackReceiver:
 
     def _record(self, request: web.BaseRequest, body: bytes, status: int | None) -> None:
         self.count += 1
+        self.targets.add(request.raw_path)
         headers = request.headers
         now = time.time()
         if not self._keep and self._ledger is None:
@@ -221,6 +225,14 @@ class CallbackReceiver:
     async def _tell(self) -> None:
         async with self._changed:
             self._changed.notify_all()
+
+
+def _request(*arguments: Any) -> web.BaseRequest:
+    """aiohttp's own, but for how large a body may be."""
+    message, payload, protocol, writer, task = arguments
+    return web.BaseRequest(
+        message, payload, protocol, writer, task, asyncio.get_running_loop(), client_max_size=MOST_BODY_BYTES
+    )
 
 
 def _message_ids(body: bytes) -> list[str]:
