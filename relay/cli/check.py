@@ -12,7 +12,7 @@ from rich.table import Table
 from relay.cli.finding import Finding, State
 from relay.cli.kafka_check import kafka_findings
 from relay.cli.output import DONE, FAILED, WRONG, complain, print_json
-from relay.cli.place_check import http_findings, journal_findings
+from relay.cli.place_check import http_findings, journal_findings, recordings_findings
 from relay.cli.reach_check import callback_findings, source_findings
 from relay.config import Config, ConfigError, advice, key_path, load, secret_texts
 from relay.observe import configure_logging
@@ -51,9 +51,16 @@ async def findings_of(config: Config, file: Path) -> list[Finding]:
     return [
         *_config_findings(config, file),
         *journal_findings(config.journal.path),
+        *chain.from_iterable(map(recordings_findings, _recordings(config))),
         *http_findings(config.http.host, config.http.port),
         *chain.from_iterable(reached),
     ]
+
+
+def _recordings(config: Config) -> list[Path]:
+    """Directories that recordings go to, each once."""
+    enabled = [config.recordings_directory(source) for source in config.sources if source.recordings.enabled]
+    return list(dict.fromkeys(enabled))
 
 
 def _config_findings(config: Config, file: Path) -> list[Finding]:

@@ -1,5 +1,6 @@
 """What this machine offers: a place for the journal, a port to listen on."""
 
+import os
 import socket
 from pathlib import Path
 
@@ -19,6 +20,22 @@ def journal_findings(file: Path) -> list[Finding]:
         return [Finding(name, State.FAILED, str(error))]
     found = [Finding(name, State.WARNING, warning) for warning in warnings]
     return [*found, _file(name, file), _lock(name, file)]
+
+
+def recordings_findings(directory: Path) -> list[Finding]:
+    """Whether recordings could be stored; nothing is created."""
+    name = f"recordings {directory}"
+    place = next(parent for parent in (directory.absolute(), *directory.absolute().parents) if parent.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        cure = "correct owner or mode, or name another in sources.recordings.directory"
+        return [Finding(name, State.FAILED, f"{place} is no directory that may be written; {cure}")]
+    return [
+        Finding(name, State.OK, f"{'exists' if place == directory.absolute() else 'will be created'}; {_free(place)}")
+    ]
+
+
+def _free(place: Path) -> str:
+    return f"{free_bytes(place):,} bytes free"
 
 
 def http_findings(host: str, port: int) -> list[Finding]:

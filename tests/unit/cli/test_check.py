@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 
 from relay.cli.finding import Finding, State
-from relay.cli.place_check import http_findings, journal_findings
+from relay.cli.place_check import http_findings, journal_findings, recordings_findings
 from relay.cli.reach_check import callback_findings, source_findings
 from relay.config import CallbackConfig, SourceConfig
 from relay.journal.files import FileLock
@@ -152,3 +152,29 @@ def test_a_port_that_is_taken(listener: socket.socket) -> None:
     (finding,) = http_findings("127.0.0.1", listener.getsockname()[1])
     assert finding.state is State.WARNING
     assert finding.detail.startswith("Address already in use: another process (a running relay?) has it")
+
+
+def test_a_place_for_recordings(tmp_path: Path) -> None:
+    (found,) = recordings_findings(tmp_path / "calls" / "of" / "acme")
+    assert (found.state, found.detail.partition(";")[0]) == (State.OK, "will be created")
+    assert not (tmp_path / "calls").exists()
+    (found,) = recordings_findings(tmp_path)
+    assert (found.state, found.detail.partition(";")[0]) == (State.OK, "exists")
+
+
+def test_no_place_for_recordings(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (found,) = recordings_findings(tmp_path / "file" / "calls")
+    assert found.state is State.FAILED
+    assert found.detail == (
+        f"{tmp_path}/file is no directory that may be written; "
+        "correct owner or mode, or name another in sources.recordings.directory"
+    )
+
+
+def test_recordings_are_checked_where_they_are_enabled(relay_command: Command, config_file: Path) -> None:
+    text = config_file.read_text().replace("- name: acme\n", "- name: acme\n    recordings: {enabled: true}\n")
+    config_file.write_text(text)
+    result = relay_command("check", "-c", config_file)
+    assert result.exit_code == 0
+    assert "recordings " in result.stdout
