@@ -1,18 +1,20 @@
 """Bodies of one-time endpoints into reports, by content and not by label. No input makes it fail.
 
-A sound JSON body is parsed at once; an entry that needs more care is parsed again from its own bytes. A body that is
-not sound, not whole, or so large that it should not be in memory twice, is taken apart entry by entry.
+The entries of a sound JSON body are found at once, and most of them are as usual; one that is not is parsed with more
+care from its own bytes. A body that is not sound, not whole, or large, is taken apart entry by entry.
 """
 
 import orjson
+from msgspec import Raw
 
 from relay.domain.identity import Unusable
 from relay.domain.normalise import MOST_LEVELS, Normaliser, normaliser
 from relay.domain.report import Decoded, Rejected, Report
 from relay.domain.salvage import MOST_REJECTED, Piece, Salvage
 from relay.domain.salvage_xml import XmlSalvage
-from relay.domain.scan import elements, key_at, skip_blank, value_span
-from relay.domain.source_text import Malformed, read_object
+from relay.domain.scan import skip_blank
+from relay.domain.source_text import NOT_AN_OBJECT, Malformed, read_object
+from relay.domain.usual import Unusual, Usual, raw_results, usual
 from relay.domain.values import Inexact
 
 PARSED_WHOLE_BYTES = 4 * 1024 * 1024
@@ -30,8 +32,9 @@ def decode_body(body: bytes, *, kind: str, base_url: str, complete: bool) -> Dec
     made = normaliser(kind, base_url)
     if _is_markup(body):
         return _from_markup(body, kind, made)
-    decoded = _parsed_whole(body, made) if complete and len(body) <= PARSED_WHOLE_BYTES else None
-    return decoded or _taken_apart(body, made)
+    known = usual(kind, base_url)
+    decoded = _parsed_whole(body, known, made) if complete and len(body) <= PARSED_WHOLE_BYTES else None
+    return decoded or _taken_apart(body, known, made)
 
 
 def estimate_entries(body: bytes) -> int:
@@ -53,58 +56,41 @@ def _from_markup(body: bytes, kind: str, made: Normaliser) -> Decoded:
     return Decoded(entries, salvage.complete, salvage.reason)
 
 
-def _parsed_whole(body: bytes, made: Normaliser) -> Decoded | None:
+def _parsed_whole(body: bytes, known: Usual | None, made: Normaliser) -> Decoded | None:
     """The reports of a sound body with one `results` array; None if it is not that."""
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
+    raws = raw_results(body)
+    if raws is None or body.count(b'"results"') != 1:
         return None
-    results = document.get("results") if type(document) is dict else None
-    if type(results) is not list or body.count(b'"results"') != 1:
+    # Entries of one body are of one generation of the API: if the first is not as usual, trying them all is a waste.
+    known = known if known is not None and raws and known.takes(raws[0]) else None
+    entries = [_from_raw(raw, known, made) for raw in raws]
+    if len(entries) > MOST_REJECTED and sum(type(entry) is Rejected for entry in entries) > MOST_REJECTED:
         return None
-    report = made.report
-    entries: list[Report | Rejected] = []
-    for entry in results:
-        try:
-            entries.append(report(entry) if type(entry) is dict else _NOT_AN_OBJECT)
-        except (Inexact, Unusable):
-            entries.append(_READ_AGAIN)
-    again = [place for place, entry in enumerate(entries) if type(entry) is Rejected]
-    if again:
-        return _with_read_again(body, made, entries, again) if len(again) <= MOST_REJECTED else None
     return Decoded(entries, complete=True)
 
 
-def _with_read_again(
-    body: bytes, made: Normaliser, entries: list[Report | Rejected], again: list[int]
-) -> Decoded | None:
-    """The entries at these places are read once more, each from its own bytes."""
-    sources = _sources(body)
-    if len(sources) != len(entries):
-        return None
-    for place in again:
-        entries[place] = _from_source(sources[place], made)
-    return Decoded(entries, complete=True)
-
-
-def _sources(body: bytes) -> list[bytes]:
-    """The bytes of each element of the `results` array of a sound body."""
-    position = skip_blank(body, 0) + 1
-    while key := key_at(body, position):
-        name, value_at = key
-        if name == b'"results"':
-            return [body[span.start : span.end] for span in elements(body, value_at + 1)]
-        value = value_span(body, value_at)
-        if value is None:
-            break
-        position = value.end
-    return []
-
-
-def _taken_apart(body: bytes, made: Normaliser) -> Decoded:
+def _taken_apart(body: bytes, known: Usual | None, made: Normaliser) -> Decoded:
     salvage = Salvage(body, most_levels=MOST_LEVELS)
-    entries = [_from_piece(piece, made) for piece in salvage.pieces()]
+    entries = [
+        Rejected(reason, raw) if entry is None else _from_raw(raw, known, made)
+        for raw, entry, reason in salvage.pieces()
+    ]
     return Decoded(entries, salvage.complete, salvage.reason)
+
+
+def _from_raw(raw: Raw | bytes, known: Usual | None, made: Normaliser) -> Report | Rejected:
+    """The same report whichever way the body was read."""
+    if known is not None:
+        try:
+            return known.report(raw)
+        except Unusual:
+            pass
+    source = bytes(raw)
+    try:
+        entry = orjson.loads(source)
+        return made.report(entry) if type(entry) is dict else Rejected(NOT_AN_OBJECT, source)
+    except (orjson.JSONDecodeError, Inexact, Unusable):
+        return _from_source(source, made)
 
 
 def _from_piece(piece: Piece, made: Normaliser) -> Report | Rejected:
@@ -127,7 +113,3 @@ def _from_source(raw: bytes, made: Normaliser) -> Report | Rejected:
         return Rejected(str(error), raw)
     except Inexact:
         return Rejected("it cannot be read exactly", raw)
-
-
-_READ_AGAIN = Rejected("it was not read exactly", b"")
-_NOT_AN_OBJECT = Rejected("not an object", b"")

@@ -56,7 +56,7 @@ class _Plan(NamedTuple):
     newer: bool = False
 
 
-class _Codes(NamedTuple):
+class Codes(NamedTuple):
     """Price, status and error together, normalised and written, and what they say."""
 
     written: dict[str, orjson.Fragment]
@@ -78,7 +78,7 @@ class Normaliser:
         self._documented = documented_fields(kind)
         self._marks = MARKS if has_generations(kind) else frozenset()
         self._plans: dict[tuple[Any, ...], _Plan] = {}
-        self._codes: dict[bytes, _Codes] = {}
+        self._codes: dict[bytes, Codes] = {}
 
     def report(self, entry: Fields) -> Report:
         """Normalise `entry` in place and write it. Raises `Unusable`, or `Inexact`: then parse it from its source."""
@@ -99,15 +99,15 @@ class Normaliser:
             entry["unparsed"] = moved | unparsed
         return Report(message_id, outcome, status_group, final, orjson.dumps(entry, written))
 
-    def _codes_of(self, entry: Fields) -> _Codes:
+    def _codes_of(self, entry: Fields) -> Codes:
         received = (entry.get("price"), entry.get("status"), entry.get("error"))
         try:
             remembered = orjson.dumps(received)
         except orjson.JSONEncodeError:  # holds what plain JSON cannot, or nests too deep
-            return _codes(entry)
+            return codes_of(entry)
         codes = self._codes.get(remembered)
         if codes is None:
-            codes = _codes(entry)
+            codes = codes_of(entry)
             if len(remembered) <= _LONGEST_REMEMBERED:
                 _make_room(self._codes, _MOST_CODES)
                 self._codes[remembered] = codes
@@ -231,10 +231,11 @@ def _cleaned_item(item: Any, pointer: str, level: int, unparsed: Fields) -> Any:
     return _cleaned(item, pointer, level, unparsed)
 
 
-def _codes(entry: Fields) -> _Codes:
+def codes_of(entry: Fields) -> Codes:
+    """Price, status and error of an entry. Raises `Inexact`."""
     unparsed: Fields = {}
     groups = {name: _group(name, entry.get(name), unparsed) for name in GROUPS}
-    return _Codes(
+    return Codes(
         {name: orjson.Fragment(orjson.dumps(group, written)) for name, group in groups.items() if group is not None},
         tuple(name for name, group in groups.items() if group is None),
         unparsed,
