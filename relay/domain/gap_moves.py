@@ -1,8 +1,9 @@
 """What to do next about the gaps of a stream: a closed union, decided once for each step.
 
 Gaps that are due are served by one scan together. It goes first as far as nearly all lost reports lie, then on through
-all that the logs hold; there it gives way to a younger scan that has not come that far, so that new gaps need not wait
-for the long walk of old ones. There are never more than two: gaps that come due meanwhile join the younger one.
+all that the logs hold; there it takes turns with a younger scan that has not come that far, so that new gaps need not
+wait for the long walk of old ones. There are never more than two: gaps that come due meanwhile join the younger one,
+which begins anew. The older one gets every other request whatever happens: however often gaps come, old ones end.
 """
 
 from collections.abc import Sequence
@@ -65,15 +66,17 @@ class Wait(NamedTuple):
 Move = EndGaps | BeginScan | Walk | Wait
 
 
-def next_move(gaps: StreamGaps, policy: RecoveryPolicy, now_ms: int, *, comparing: bool) -> Move:
-    """The next step. Without `comparing` (it is switched off) gaps stay open until the logs hold nothing of them."""
+def next_move(gaps: StreamGaps, policy: RecoveryPolicy, now_ms: int, *, comparing: bool, turn: int = 0) -> Move:
+    """The next step; `turn` counts those that walked. Without `comparing` (it is switched off) gaps stay open until the
+    logs hold nothing of them."""
     expired = [gap for gap in gaps.gaps if is_expired(gap, policy, now_ms)]
     if expired:
         return EndGaps([GapEnding(gap.id, gap.until_ms, GapState.EXPIRED) for gap in expired])
     wait = Wait(min(max(policy.settle_ms / 10_000, CHECK_LEAST_SECONDS), CHECK_MOST_SECONDS))
     if not comparing:
         return wait
-    return _finished(gaps, policy, now_ms) or _begun(gaps, policy, now_ms) or _walked(gaps, policy, now_ms) or wait
+    begun = _finished(gaps, policy, now_ms) or _begun(gaps, policy, now_ms)
+    return begun or _walked(gaps, policy, now_ms, turn) or wait
 
 
 def uncomparable(gaps: StreamGaps, policy: RecoveryPolicy, now_ms: int) -> Move:
@@ -109,10 +112,11 @@ def _begun(gaps: StreamGaps, policy: RecoveryPolicy, now_ms: int) -> BeginScan |
     )
 
 
-def _walked(gaps: StreamGaps, policy: RecoveryPolicy, now_ms: int) -> Walk | None:
+def _walked(gaps: StreamGaps, policy: RecoveryPolicy, now_ms: int, turn: int) -> Walk | None:
     if not gaps.scans:
         return None
-    scan = next((scan for scan in gaps.scans if scan.at_front), gaps.scans[0])
+    oldest = gaps.scans[0]
+    scan = oldest if turn % 2 else next((scan for scan in gaps.scans if scan.at_front), oldest)
     served = _served(gaps, scan)
     windows = sorted(_windows(gaps, served, policy), key=lambda window: window.lost_ms)
     floor_ms = now_ms - policy.lookback_ms

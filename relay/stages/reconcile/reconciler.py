@@ -14,7 +14,7 @@ from relay.domain.log_spans import Hole, Split, delay_ms
 from relay.domain.report import Origin
 from relay.domain.retry import equal_jitter_seconds
 from relay.observe.failpoints import Point, reach
-from relay.ports import LogsRefused, LogsUnavailable, NewScan, ScanProgress
+from relay.ports import LogSource, LogsRefused, LogsUnavailable, NewScan, ScanProgress
 from relay.stages.reconcile.recovery import Recovery
 from relay.stages.reconcile.walker import Examined, LogWalker
 
@@ -39,7 +39,10 @@ class Reconcile:
         self._stream = recovery.stream
         self._lease = recovery.lease
         self._journal = recovery.journal
-        self._walker = None if recovery.logs is None else LogWalker(recovery.stream, recovery.logs)
+        self._logs = recovery.logs
+        self._walkers: dict[int, LogWalker] = {}
+        """By scan: each knows how dense the rows are where it is."""
+        self._turn = 0
         self._enabled = recovery.config.enabled
         self._policy = recovery.policy
         self._limits = recovery.limits
@@ -48,7 +51,6 @@ class Reconcile:
         self._now_ms = recovery.now_ms
         self._wake_subscribers = recovery.wake_subscribers
         self._chance = chance
-        self._walked_scan = 0
         self._failures = 0
 
     async def step(self) -> float:
@@ -69,9 +71,9 @@ class Reconcile:
         return 0.0
 
     def _move(self, gaps: StreamGaps) -> Move:
-        if self._walker is None and self._enabled:
+        if self._logs is None and self._enabled:
             return uncomparable(gaps, self._policy, self._now_ms())
-        return next_move(gaps, self._policy, self._now_ms(), comparing=self._enabled)
+        return next_move(gaps, self._policy, self._now_ms(), comparing=self._enabled, turn=self._turn)
 
     async def _end(self, gaps: StreamGaps, ending: EndGaps) -> None:
         ended = await self._journal.end_gaps(self._lease, self._stream, ending.endings, ending.scan_id, self._now_ms())
@@ -102,12 +104,9 @@ class Reconcile:
     # --- the walk ---
 
     async def _walk(self, gaps: StreamGaps, walk: Walk) -> float:
-        walker = self._walker
-        if walker is None or await self._is_pressed():
+        if self._logs is None or await self._is_pressed():
             return PAUSED_SECONDS
-        if walk.scan.id != self._walked_scan:
-            self._walked_scan = walk.scan.id
-            walker.start_over()
+        walker = self._walker_of(gaps, walk, self._logs)
         try:
             examined = await walker.examine(walk.scan.position_ms, walk.floor_ms)
         except LogsUnavailable as error:
@@ -116,7 +115,13 @@ class Reconcile:
         reach(Point.RECONCILE_EXAMINED)
         if not isinstance(examined.verdict, Split):
             await self._record(gaps, walk, examined)
+            self._turn += 1
         return 0.0
+
+    def _walker_of(self, gaps: StreamGaps, walk: Walk, logs: LogSource) -> LogWalker:
+        kept = {scan.id for scan in gaps.scans}
+        self._walkers = {id_: walker for id_, walker in self._walkers.items() if id_ in kept}
+        return self._walkers.setdefault(walk.scan.id, LogWalker(self._stream, logs))
 
     async def _record(self, gaps: StreamGaps, walk: Walk, examined: Examined) -> None:
         doubtful_ms, first_poll_ms = walk.doubtful_from_ms, gaps.first_poll_at_ms

@@ -36,10 +36,6 @@ class LogWalker:
         """Of the next span; None: all that is left."""
         return self._width_ms
 
-    def start_over(self) -> None:
-        """The walk goes on elsewhere: nothing is known of how dense the rows are there."""
-        self._width_ms = None
-
     async def examine(self, position_ms: int, floor_ms: int) -> Examined:
         """The rows below `position_ms`. If the verdict is Split, ask again. Raises LogsUnavailable."""
         span = next_span(position_ms, floor_ms, self._width_ms)

@@ -266,6 +266,13 @@ def test_new_gaps_begin_a_second_scan_beside_a_deep_one_and_it_goes_first() -> N
     assert move.scan == young
 
 
+def test_the_older_scan_gets_every_other_turn_so_that_it_ends_however_often_gaps_come() -> None:
+    deep, young = scan(position=NOW - 20 * HOUR), scan(2, position=NOW - HOUR)
+    gaps = stream(gap(scan=1), gap(2, scan=2), scans=(deep, young))
+    moves = [next_move(gaps, POLICY, NOW, comparing=True, turn=turn) for turn in range(4)]
+    assert [move.scan.id for move in moves if isinstance(move, Walk)] == [2, 1, 2, 1]
+
+
 def test_at_its_front_the_younger_scan_gives_way() -> None:
     deep, young = scan(position=NOW - 20 * HOUR), scan(2, position=NOW - 3 * HOUR)
     move = next_move(stream(gap(scan=1), gap(2, scan=2), scans=(deep, young)), POLICY, NOW, comparing=True)
