@@ -1,7 +1,7 @@
 """What happened, as metrics. Labels are names from the configuration and fixed words, nothing from a report."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -41,7 +41,7 @@ class _ByLabels(Generic[MetricT]):
 
 
 class Telemetry:
-    """Counts what stages tell. Every method is cheap, returns nothing and never fails for what it is told."""
+    """Counts what stages tell. What they call is cheap, returns nothing and never fails for what it is told."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -130,6 +130,11 @@ class Telemetry:
         for stream, figure in figures.streams.items():
             if figure.last_success_at_ms is not None:
                 self.poll_succeeded(stream, figure.last_success_at_ms)
+
+    @property
+    def last_success_ms(self) -> Mapping[Stream, int]:
+        """When the last good answer of each stream had come, as far as is known; the journal knows when it unpacks."""
+        return self._last_success_ms
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format 0.0.4."""

@@ -63,7 +63,7 @@ class _Routes:
     async def _status(self) -> dict[str, object]:
         reading = await self._reader.read()
         now = condition(self._instance, self._health.degraded, reading)
-        return full_status(now, reading, self._started_at_ms)
+        return full_status(now, reading, self._started_at_ms, self._telemetry.last_success_ms)
 
     @web.middleware
     async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -1,5 +1,6 @@
 """What the relay is doing, as JSON: the body of /readyz and of /api/v1/status."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -33,7 +34,10 @@ def readiness(now: Condition) -> dict[str, Any]:
     return {"status": now.word, "instance": now.instance, "version": relay.__version__, "degraded": now.degraded}
 
 
-def full_status(now: Condition, reading: Reading, started_at_ms: int) -> dict[str, Any]:
+def full_status(
+    now: Condition, reading: Reading, started_at_ms: int, last_success_ms: Mapping[Stream, int]
+) -> dict[str, Any]:
+    """`last_success_ms`: of each stream that was polled since the start; the journal's own may be older or newer."""
     body = {**readiness(now), "started_at": rfc3339(started_at_ms)}
     figures = reading.figures
     if figures is None:
@@ -45,7 +49,9 @@ def full_status(now: Condition, reading: Reading, started_at_ms: int) -> dict[st
             "size_bytes": figures.size_bytes,
             "free_bytes": figures.free_bytes,
         },
-        "streams": [_stream(stream, figure) for stream, figure in sorted(figures.streams.items())],
+        "streams": [
+            _stream(stream, figure, last_success_ms.get(stream)) for stream, figure in sorted(figures.streams.items())
+        ],
         "callbacks": [_callback(name, figure) for name, figure in sorted(figures.callbacks.items())],
     }
 
@@ -57,11 +63,12 @@ def rfc3339(at_ms: int | None) -> str | None:
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _stream(stream: Stream, figure: StreamFigures) -> dict[str, Any]:
+def _stream(stream: Stream, figure: StreamFigures, polled_at_ms: int | None) -> dict[str, Any]:
+    known = [at_ms for at_ms in (figure.last_success_at_ms, polled_at_ms) if at_ms is not None]
     return {
         "source": stream.source,
         "kind": stream.kind,
-        "last_successful_poll_at": rfc3339(figure.last_success_at_ms),
+        "last_successful_poll_at": rfc3339(max(known, default=None)),
         "fetches_pending": figure.fetches_pending,
         "unpublished": figure.unpublished,
         "oldest_unpublished_at": rfc3339(figure.oldest_unpublished_at_ms),

@@ -65,13 +65,18 @@ def health() -> Health:
 
 
 @pytest.fixture
-def application(journal: ToldJournal, health: Health) -> web.Application:
+def telemetry() -> Telemetry:
+    return Telemetry()
+
+
+@pytest.fixture
+def application(journal: ToldJournal, health: Health, telemetry: Telemetry) -> web.Application:
     return make_web(
         instance="relay-0",
         token=Secret("canary-token"),
         journal=journal,
         health=health,
-        telemetry=Telemetry(),
+        telemetry=telemetry,
         now_ms=lambda: 1_700_000_010_000,
     )
 

@@ -9,7 +9,8 @@ from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestClient
 
 import relay
-from relay.observe import Health
+from relay.domain.report import Stream
+from relay.observe import Health, Telemetry
 from relay.ports import JournalError, JournalFatal
 from relay.web import HttpService, reading
 
@@ -131,6 +132,32 @@ async def test_status(client: Client, health: Health) -> None:
         ],
         "callbacks": [{"name": "billing", "backlog": 5, "oldest_backlog_at": None, "dead_letters": 4}],
     }
+
+
+@pytest.mark.parametrize(
+    ("journaled_ms", "polled_ms", "shown"),
+    [
+        (None, None, None),
+        (None, 1_700_000_003_000, "2023-11-14T22:13:23.000Z"),  # what was polled waits to be unpacked
+        (1_700_000_002_000, 1_700_000_003_000, "2023-11-14T22:13:23.000Z"),
+        (1_700_000_002_000, 1_700_000_001_000, "2023-11-14T22:13:22.000Z"),
+    ],
+)
+async def test_the_last_good_poll_is_the_newer_of_what_is_known(
+    client: Client,
+    journal: Any,
+    telemetry: Telemetry,
+    journaled_ms: int | None,
+    polled_ms: int | None,
+    shown: str | None,
+) -> None:
+    stream = Stream("acme", "sms")
+    figure = journal.figures_now.streams[stream]._replace(last_success_at_ms=journaled_ms)
+    journal.figures_now = journal.figures_now._replace(streams={stream: figure})
+    if polled_ms is not None:
+        telemetry.poll_succeeded(stream, polled_ms)
+    (row,) = (await (await client.get("/api/v1/status", headers=BEARER)).json())["streams"]
+    assert row["last_successful_poll_at"] == shown
 
 
 async def test_status_without_a_journal(client: Client, journal: Any) -> None:
