@@ -193,13 +193,13 @@ class Relay:
                 *([push] if config.http.push_port is None else []),
             ],
         )
-        self._port = await self._serve(application, config.http.port)
+        self._port = await self._serve(application, config.http.port, "http.port")
         if config.http.push_port is not None:
-            self._push_port = await self._serve(make_push_web(push), config.http.push_port)
+            self._push_port = await self._serve(make_push_web(push), config.http.push_port, "http.push_port")
 
-    async def _serve(self, application: web.Application, port: int) -> int:
+    async def _serve(self, application: web.Application, port: int, port_key: str) -> int:
         """The port that it listens on now."""
-        service = HttpService(application, host=self._config.http.host, port=port)
+        service = HttpService(application, host=self._config.http.host, port=port, port_key=port_key)
         self._cleanup.push_async_callback(service.stop)
         await service.start()
         return service.port

@@ -1,5 +1,7 @@
 """Routes, and the server that answers them."""
 
+import errno
+import os
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -114,18 +116,24 @@ def make_push_web(push: Routes) -> web.Application:
     return application
 
 
+class AddressUnusable(OSError):
+    """The message names the keys of the configuration that say where to listen, and the cure."""
+
+
 class HttpService:
-    """The listening server. `start` raises OSError if the address is taken.
+    """The listening server. `start` raises AddressUnusable if the address is taken, or not to be had.
 
     Bodies come as they were sent: whoever reads one removes its content coding, within his own bounds.
     """
 
-    def __init__(self, application: web.Application, *, host: str, port: int) -> None:
+    def __init__(self, application: web.Application, *, host: str, port: int, port_key: str = "http.port") -> None:
+        """`port_key` is where the configuration has the port."""
         self._runner = web.AppRunner(
             application, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, auto_decompress=False
         )
         self._host = host
         self._port = port
+        self._port_key = port_key
 
     @property
     def port(self) -> int:
@@ -134,12 +142,27 @@ class HttpService:
 
     async def start(self) -> None:
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port).start()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except OSError as error:
+            raise self._unusable(error) from error
         log.info("http service listens", host=self._host, port=self.port)
 
     async def stop(self) -> None:
         """May be called twice, and without `start`."""
         await self._runner.cleanup()
+
+    def _unusable(self, error: OSError) -> AddressUnusable:
+        # asyncio puts words of its own before the system's; a name that is not found has a number below 0.
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        if error.errno == errno.EADDRINUSE:
+            cure = f"another process (a running relay?) has it; stop it or change {self._port_key}"
+        elif error.errno == errno.EACCES:
+            cure = f"ports below 1024 need a privilege; change {self._port_key}"
+        else:
+            cure = "correct http.host, it must be an address of this machine"
+        place = f"http.host {self._host}, {self._port_key} {self._port}"
+        return AddressUnusable(f"{place}: cannot listen: {reason}: {cure}")
 
 
 def _json(body: object, status: int = 200) -> web.Response:

@@ -253,11 +253,25 @@ async def test_a_service_that_never_started_may_be_stopped(application: web.Appl
     await HttpService(application, host="127.0.0.1", port=0).stop()
 
 
-async def test_a_taken_address_is_an_error(application: web.Application) -> None:
+@pytest.mark.parametrize("key", ["http.port", "http.push_port"])
+async def test_a_taken_address_is_told_with_its_place_and_the_cure(application: web.Application, key: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        service = HttpService(application, host="127.0.0.1", port=taken.getsockname()[1])
-        with pytest.raises(OSError, match="address already in use"):
+        port = taken.getsockname()[1]
+        service = HttpService(application, host="127.0.0.1", port=port, port_key=key)
+        with pytest.raises(OSError, match="cannot listen") as refused:
             await service.start()
         await service.stop()
+    assert str(refused.value) == (
+        f"http.host 127.0.0.1, {key} {port}: cannot listen: Address already in use: "
+        f"another process (a running relay?) has it; stop it or change {key}"
+    )
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])
+async def test_an_address_of_another_machine_is_told_with_the_cure(application: web.Application, host: str) -> None:
+    service = HttpService(application, host=host, port=0)
+    with pytest.raises(OSError, match=f"^http.host {host}, http.port 0: cannot listen: .+: correct http.host"):
+        await service.start()
+    await service.stop()
