@@ -18,6 +18,6 @@ def logging_restored() -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(capture=False)
-    for name in ("aiokafka", "aiohttp", "asyncio"):
+    for name in ("aiokafka", "aiokafka.cluster", "aiohttp", "asyncio"):
         logging.getLogger(name).setLevel(logging.NOTSET)
     use(Redactor())

@@ -1,6 +1,7 @@
 """`relay check`: everything that can be known without reading a report."""
 
 import asyncio
+import logging
 import os
 from itertools import chain
 from pathlib import Path
@@ -31,6 +32,7 @@ def check_relay(file: Path, *, as_json: bool) -> int:
             return WRONG
         return complain(str(error), WRONG)
     configure_logging(level="error", style="console", secrets=lambda: secret_texts(config))
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the finding says it better
     found = asyncio.run(findings_of(config, file))
     findings = [finding._replace(detail=mask(finding.detail)) for finding in found]
     ok = all(finding.state is not State.FAILED for finding in findings)

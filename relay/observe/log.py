@@ -17,6 +17,9 @@ from relay.observe.redact import Redactor, use
 CHATTY = ("aiokafka", "aiohttp", "asyncio")
 """Libraries of which only warnings matter, unless debugging; what they say is often several lines a second."""
 
+TOLD_BETTER = ("aiokafka.cluster",)
+"""What it finds wrong with a topic, the sink says with the cure, and not while the relay is about to create it."""
+
 FIRST_KEYS = ("timestamp", "level", "event")
 """What people look for first stands first."""
 
@@ -136,6 +139,7 @@ def _route_standard_logging(level: int) -> None:
         root.removeHandler(handler)
     root.addHandler(_IntoStructlog())
     root.setLevel(level)
-    for name in CHATTY:
-        logging.getLogger(name).setLevel(level if level <= logging.DEBUG else max(level, logging.WARNING))
+    least = {**dict.fromkeys(CHATTY, logging.WARNING), **dict.fromkeys(TOLD_BETTER, logging.CRITICAL)}
+    for name, least_level in least.items():
+        logging.getLogger(name).setLevel(level if level <= logging.DEBUG else max(level, least_level))
     logging.captureWarnings(capture=True)

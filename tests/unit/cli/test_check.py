@@ -84,6 +84,14 @@ def test_a_wrong_configuration_in_json(relay_command: Command, config_file: Path
     assert (finding["what"], finding["line"], finding["state"]) == ("nonsense", 13, "failed")
 
 
+def test_kafka_that_is_away_is_a_finding_and_no_line_of_the_log(relay_command: Command, config_file: Path) -> None:
+    servers = f"127.0.0.1:{free_port()}"
+    config_file.write_text(config_file.read_text() + f"kafka: {{bootstrap_servers: '{servers}'}}\n")
+    result = relay_command("check", "-c", config_file, "--json")
+    found = {finding["what"]: finding["state"] for finding in json.loads(result.stdout)["findings"]}
+    assert (found[f"kafka {servers}"], result.stderr) == ("failed", "")
+
+
 async def test_a_source_that_is_away() -> None:
     (finding,) = await source_findings(source(f"http://127.0.0.1:{free_port()}"))
     assert finding.state is State.FAILED

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import structlog
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.protocol.metadata import MetadataResponse_v1
 
 from relay.observe import configure_logging
 from tests.logging_state import logging_restored
@@ -122,7 +124,17 @@ def test_the_level_holds(stream: io.StringIO) -> None:
 def test_debugging_lets_libraries_speak(stream: io.StringIO) -> None:
     start(stream, level="debug")
     logging.getLogger("aiokafka").debug("detail")
-    assert [event["event"] for event in lines(stream)] == ["detail"]
+    logging.getLogger("aiokafka.cluster").debug("more")
+    assert [event["event"] for event in lines(stream)] == ["detail", "more"]
+
+
+def test_what_the_sink_says_better_is_left_to_it(stream: io.StringIO) -> None:
+    start(stream)
+    ClusterMetadata().update_metadata(
+        MetadataResponse_v1(brokers=[(1, "kafka", 9092, None)], controller_id=1, topics=[(3, "reports", False, [])])
+    )
+    logging.getLogger("aiokafka").error("the others speak")
+    assert [event["event"] for event in lines(stream)] == ["the others speak"]
 
 
 def test_configuring_twice_does_not_double_lines(stream: io.StringIO) -> None:
