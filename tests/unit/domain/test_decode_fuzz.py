@@ -103,8 +103,12 @@ def test_the_way_it_is_read_makes_no_difference(results: list[Any]) -> None:
     body = json.dumps({"results": results}).encode("utf-8")
     whole, apart = check(body), check(body, complete=False)
     assert whole == apart
-    spaced = json.dumps({"results": results}, indent=2, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    assert [report.outcome for report in reports(check(spaced))] == [report.outcome for report in reports(whole)]
+    spaced = json.dumps({"results": results}, indent=2, ensure_ascii=False)
+    # A lone surrogate has no UTF-8: as bytes it is another value than as an escape.
+    assume(spaced == spaced.encode("utf-8", "replace").decode())
+    assert [report.outcome for report in reports(check(spaced.encode()))] == [
+        report.outcome for report in reports(whole)
+    ]
 
 
 @given(entries)
