@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from typing import ClassVar
 
 from confluent_kafka import Consumer, Message, TopicPartition
@@ -15,6 +16,9 @@ TOPICS = (
     "relay.cursors",
 )
 """Those of a configuration that names none."""
+
+Ends = dict[tuple[str, int], int]
+"""By topic and partition: the offset after the last record."""
 
 QUIET = {"log_level": 0}
 READ_SECONDS = 30.0
@@ -47,17 +51,13 @@ def broker_count(bootstrap_servers: str) -> int:
 
 def count_message_ids(bootstrap_servers: str, topics: list[str], source: str) -> dict[str, Counter[str]]:
     """By topic: how often each messageId is there for a read_committed reader, of this source's events only."""
-    consumer = Consumer({
-        "bootstrap.servers": bootstrap_servers,
-        "group.id": "relay-demo-verdict",
-        "enable.auto.commit": False,
-        "auto.offset.reset": "earliest",
-        "isolation.level": "read_committed",
-        **QUIET,
-    })  # fmt: skip
+    # A read_committed consumer is told the last stable offset as the end, which may lag behind a commit just made.
+    with closing(_consumer(bootstrap_servers, "read_uncommitted")) as asking:
+        ends = _ends(asking, topics)
+    consumer = _consumer(bootstrap_servers, "read_committed")
     counts: dict[str, Counter[str]] = {topic: Counter() for topic in topics}
     try:
-        for message in _read_to_end(consumer, topics):
+        for message in _read_to_end(consumer, ends):
             if _source(message) == source:
                 counts[message.topic() or ""][(message.key() or b"").decode()] += 1
     finally:
@@ -65,14 +65,29 @@ def count_message_ids(bootstrap_servers: str, topics: list[str], source: str) ->
     return counts
 
 
-def _read_to_end(consumer: Consumer, topics: list[str]) -> Iterator[Message]:
-    ends: dict[tuple[str, int], int] = {}
+def _consumer(bootstrap_servers: str, isolation: str) -> Consumer:
+    return Consumer({
+        "bootstrap.servers": bootstrap_servers,
+        "group.id": "relay-demo-verdict",
+        "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",
+        "isolation.level": isolation,
+        **QUIET,
+    })  # fmt: skip
+
+
+def _ends(consumer: Consumer, topics: list[str]) -> Ends:
+    ends: Ends = {}
     for topic in topics:
         metadata = consumer.list_topics(topic, timeout=10).topics[topic]
         for partition in metadata.partitions:
             end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
             if end is not None and end[1] > end[0]:
                 ends[topic, partition] = end[1]
+    return ends
+
+
+def _read_to_end(consumer: Consumer, ends: Ends) -> Iterator[Message]:
     consumer.assign([TopicPartition(topic, partition, 0) for topic, partition in ends])
     deadline = time.monotonic() + READ_SECONDS
     while ends and time.monotonic() < deadline:
@@ -81,7 +96,7 @@ def _read_to_end(consumer: Consumer, topics: list[str]) -> Iterator[Message]:
         ends = _unfinished(consumer, ends)
 
 
-def _unfinished(consumer: Consumer, ends: dict[tuple[str, int], int]) -> dict[tuple[str, int], int]:
+def _unfinished(consumer: Consumer, ends: Ends) -> Ends:
     """The partitions whose end is not reached; by position, since control records are never handed out."""
     positions = consumer.position([TopicPartition(topic, partition) for topic, partition in ends])
     return {(at.topic, at.partition): ends[at.topic, at.partition] for at in positions

@@ -1,13 +1,17 @@
 """Reading topics back with librdkafka, whole and counted. Imports nothing of relay: it is the judge."""
 
+import contextlib
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
+
+Place = tuple[str, int]
+"""Topic and partition."""
 
 READ_SECONDS = 60.0
 LEADER_SECONDS = 10.0
@@ -65,7 +69,20 @@ def delete_committed_offset(bootstrap_servers: str, group: str, topic: str, part
 
 
 def _read(bootstrap_servers: str, topics: Iterable[str], isolation: str) -> list[Read]:
-    consumer = Consumer({
+    # A read_committed consumer is told the last stable offset as the end: behind a commit whose markers are not yet
+    # written everywhere, whole partitions would look empty.
+    with contextlib.closing(_consumer(bootstrap_servers, "read_uncommitted")) as asking:
+        starts, ends = _bounds(asking, topics)
+    consumer = _consumer(bootstrap_servers, isolation)
+    try:
+        found = [_plain(message) for message in _to_the_end(consumer, starts, ends)]
+    finally:
+        consumer.close()
+    return sorted(found, key=lambda read: read[:3])
+
+
+def _consumer(bootstrap_servers: str, isolation: str) -> Consumer:
+    return Consumer({
         "bootstrap.servers": bootstrap_servers,
         "group.id": f"reader-{uuid.uuid4()}",
         "enable.auto.commit": False,
@@ -73,15 +90,9 @@ def _read(bootstrap_servers: str, topics: Iterable[str], isolation: str) -> list
         "isolation.level": isolation,
         "log_level": 0,
     })  # fmt: skip
-    try:
-        found = [_plain(message) for message in _to_the_end(consumer, topics)]
-    finally:
-        consumer.close()
-    return sorted(found, key=lambda read: read[:3])
 
 
-def _to_the_end(consumer: Consumer, topics: Iterable[str]) -> Iterator[Message]:
-    starts, ends = _bounds(consumer, topics)
+def _to_the_end(consumer: Consumer, starts: Mapping[Place, int], ends: dict[Place, int]) -> Iterator[Message]:
     consumer.assign([TopicPartition(*place, starts[place]) for place in ends])
     deadline = time.monotonic() + READ_SECONDS
     while ends:
@@ -95,9 +106,9 @@ def _to_the_end(consumer: Consumer, topics: Iterable[str]) -> Iterator[Message]:
                 del ends[at.topic, at.partition]
 
 
-def _bounds(consumer: Consumer, topics: Iterable[str]) -> tuple[dict[tuple[str, int], int], dict[tuple[str, int], int]]:
-    starts: dict[tuple[str, int], int] = {}
-    ends: dict[tuple[str, int], int] = {}
+def _bounds(consumer: Consumer, topics: Iterable[str]) -> tuple[dict[Place, int], dict[Place, int]]:
+    starts: dict[Place, int] = {}
+    ends: dict[Place, int] = {}
     known = consumer.list_topics(timeout=10).topics
     for topic in topics:
         assert topic in known, f"there is no topic {topic}"
