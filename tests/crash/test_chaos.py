@@ -12,7 +12,7 @@ from tests.scene.processes import environment_number
 
 pytestmark = [pytest.mark.kafka, pytest.mark.crash, pytest.mark.timeout(600)]
 
-SECONDS = environment_number("RELAY_CHAOS_SECONDS", 45)
+SECONDS = environment_number("RELAY_CHAOS_SECONDS", 30)
 QUICK = (
     "kill",
     "kill-at-point",

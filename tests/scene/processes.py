@@ -58,9 +58,12 @@ class Process:
             )
 
     async def ended(self, seconds: float) -> int:
-        """Wait for it to end by itself; the exit code, negative for a signal."""
+        """Wait for it to end by itself; the exit code, negative for a signal. Raises TimeoutError."""
         assert self._process is not None
-        return await asyncio.to_thread(self._process.wait, seconds)
+        try:
+            return await asyncio.to_thread(self._process.wait, seconds)
+        except subprocess.TimeoutExpired as error:
+            raise TimeoutError(str(error)) from error
 
     def kill(self) -> None:
         """SIGKILL; returns when it is gone."""

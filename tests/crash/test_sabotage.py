@@ -1,0 +1,136 @@
+"""A checker that never objects proves nothing: the relay is built wrong, one way at a time, and must be found out."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from signal import SIGKILL
+from typing import NamedTuple
+
+import pytest
+
+from tests.chaos.arena import Arena, now_ms
+from tests.chaos.checker import Verdict, judge
+from tests.chaos.evidence import Blow
+from tests.kafka.broker import Cluster
+from tests.kafka.proxy import OFFSET_FETCH
+from tests.scene.processes import until
+
+pytestmark = [pytest.mark.kafka, pytest.mark.crash, pytest.mark.timeout(180)]
+
+SABOTAGE = str(Path(__file__).resolve().parents[1] / "sabotage")
+RATE = 60
+TRAFFIC = ("--rate", str(RATE), "--duplicates", "0.05", "--revisions", "0.05", "--final-only")
+SECONDS = 4
+"""Of traffic for each provocation."""
+DRAIN_SECONDS = 40.0
+
+
+async def nothing(arena: Arena) -> None:
+    """What flows anyway is enough."""
+
+
+async def garbage(arena: Arena) -> None:
+    await arena.put_garbage("sms", "broken")
+    await arena.put_garbage("voice", "nameless")
+
+
+async def oversized(arena: Arena) -> None:
+    await arena.put_oversized("sms", random.Random(1))
+
+
+async def reset_before_the_answer(arena: Arena) -> None:
+    await arena.inject({"what": "reset_before", "consumes": True, "times": 1})
+
+
+async def killed_between_records_and_cursor(arena: Arena) -> None:
+    """At the start, since the point belongs to the sabotage; a relay that is well has none and is killed anyway."""
+    await arena.kill_relay("kill")
+    arena.launch_relay(RELAY_SABOTAGE_DIES="1")
+    begun_ms = now_ms()
+    with suppress(TimeoutError):
+        await arena.relay.ended(5)
+    await arena.kill_relay("kill")
+    arena.blows.append(Blow("kill between records and cursor", begun_ms, now_ms()))
+    await arena.start_relay()
+
+
+async def cursor_unreadable(arena: Arena) -> None:
+    """Killed when Kafka is ahead of the journal's copy, and then nobody answers where it stands."""
+    await arena.kill_relay("kill")
+    begun_ms = now_ms()
+    arena.launch_relay(RELAY_FAILPOINT="publish.committed@4")
+    ends = asyncio.create_task(arena.relay.ended(30))
+    for portion in range(100):
+        if ends.done():
+            break
+        await arena.put_reports("sms", [f"more-{portion}-{number}" for number in range(10)])
+        await asyncio.wait([ends], timeout=0.3)
+    assert await ends == -SIGKILL
+    arena.blows.append(Blow("kill at publish.committed", begun_ms, now_ms()))
+    for proxy in arena.proxies:
+        proxy.lose_answers.add(OFFSET_FETCH)
+    await arena.start_relay()
+    await asyncio.sleep(2.5)
+    for proxy in arena.proxies:
+        proxy.lose_answers.discard(OFFSET_FETCH)
+
+
+async def stopped_while_it_polls(arena: Arena) -> None:
+    """SIGTERM, and the answers to come take a second."""
+    await until(lambda: not arena.simulator.drained(), 5, "no more reports")
+    await arena.inject({"what": "delay", "seconds": 1.5, "times": 4})
+    await asyncio.sleep(0.7)
+    await arena.terminate_relay()
+    await arena.start_relay()
+
+
+class Sabotage(NamedTuple):
+    provocation: Callable[[Arena], Awaitable[None]]
+    found_by: frozenset[str]
+    """Rules of which at least one must object."""
+
+
+SABOTAGES = {
+    "parse-first": Sabotage(garbage, frozenset({"nothing_lost", "losses_are_gaps"})),
+    "cursor-outside": Sabotage(killed_between_records_and_cursor, frozenset({"each_once", "seqs_are_gapless"})),
+    "sends-unawaited": Sabotage(oversized, frozenset({"nothing_lost", "seqs_are_gapless"})),
+    "error-is-missing": Sabotage(cursor_unreadable, frozenset({"each_once", "seqs_are_gapless"})),
+    "no-dedup": Sabotage(nothing, frozenset({"each_once"})),
+    "poll-cancelled": Sabotage(stopped_while_it_polls, frozenset({"nothing_lost_in_orderly_ends"})),
+    "get-repeated": Sabotage(reset_before_the_answer, frozenset({"losses_are_gaps"})),
+}
+
+
+@pytest.mark.parametrize("name", SABOTAGES)
+async def test_a_relay_built_wrong_is_found_out(name: str, tmp_path: Path, kafka: Cluster) -> None:
+    verdict = await verdict_on(tmp_path, kafka, name, SABOTAGES[name].provocation)
+    print(*verdict.objections, sep="\n")
+    assert not verdict.green
+    assert {objection.split(":")[0] for objection in verdict.objections} & SABOTAGES[name].found_by, verdict.objections
+
+
+async def test_the_relay_as_it_is_passes_all_that_provokes_the_others(tmp_path: Path, kafka: Cluster) -> None:
+    verdict = await verdict_on(
+        tmp_path, kafka, "", *dict.fromkeys(sabotage.provocation for sabotage in SABOTAGES.values())
+    )
+    assert verdict.green, verdict.objections
+    assert verdict.counts["responses lost in flight"] > 0
+
+
+async def verdict_on(
+    directory: Path, kafka: Cluster, sabotage: str, *provocations: Callable[[Arena], Awaitable[None]]
+) -> Verdict:
+    environment = {"RELAY_SABOTAGE": sabotage, "PYTHONPATH": SABOTAGE} if sabotage else {}
+    traffic = [*TRAFFIC, "--total", str(RATE * SECONDS * len(provocations))]
+    prefix = f"sabotage-{sabotage or 'none'}"
+    async with Arena(directory, kafka, *traffic, prefix=prefix, recovers=False, environment=environment) as arena:
+        await arena.start_relay()
+        await asyncio.sleep(1)
+        for provoke in provocations:
+            await provoke(arena)
+        with suppress(AssertionError):  # what was spoiled may never come to rest
+            await arena.drained(DRAIN_SECONDS)
+        await arena.terminate_relay()
+        return judge(await asyncio.to_thread(arena.evidence))
