@@ -1,6 +1,8 @@
 """SIGKILL between any two durable steps: what the journal had committed arrives once, what was in flight is a gap."""
 
+import asyncio
 import sqlite3
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -9,6 +11,12 @@ from typing import NamedTuple
 
 import pytest
 
+from relay.observe.failpoints import Point
+from tests.chaos.arena import Arena, now_ms
+from tests.chaos.campaign import FIRST_SECONDS
+from tests.chaos.checker import judge
+from tests.chaos.evidence import Blow
+from tests.chaos.faults import FAIL_POINTS
 from tests.kafka.broker import Cluster
 from tests.scene.account import Event, lost_responses, responses
 from tests.scene.scene import Scene
@@ -29,6 +37,9 @@ TRAFFIC = (
     "--revisions",
     "0.05",
 )
+
+
+# `limit` 100 below: several responses and several transactions, also where all waits before the relay has started.
 
 
 class Kill(NamedTuple):
@@ -63,6 +74,13 @@ KILLS = (
     Kill("deliver.posted", 100, again=True),
     Kill("deliver.recorded", 2),
 )
+RECOVERING = ("reconcile.examined", "reconcile.recorded", "reconcile.ended")
+RECOVERABLE = ("--rate", "60", "--total", "480", "--final-only")
+
+
+def test_every_point_is_tried() -> None:
+    assert {kill.point for kill in KILLS} | {*RECOVERING} == set(Point)
+    assert set(FAIL_POINTS) == set(Point)
 
 
 @pytest.mark.parametrize("kill", KILLS, ids=lambda kill: f"{kill.point}@{kill.hit}")
@@ -70,7 +88,7 @@ async def test_a_kill_at_a_point_loses_and_doubles_nothing_that_was_journaled(
     kill: Kill, tmp_path: Path, kafka: Cluster
 ) -> None:
     prefix = f"point-{kill.point}-{kill.hit}"
-    async with Scene(tmp_path, kafka, prefix, *TRAFFIC, endpoints="[sms]", started=False) as scene:
+    async with Scene(tmp_path, kafka, prefix, *TRAFFIC, endpoints="[sms]", limit=100, started=False) as scene:
         scene.relay.launch(RELAY_FAILPOINT=f"{kill.point}@{kill.hit}")
         assert await scene.relay.ended(30) == -SIGKILL, scene.relay.tail()
         in_flight = responses(scene.simulator.ledger)[-1:]
@@ -88,6 +106,26 @@ async def test_a_kill_at_a_point_loses_and_doubles_nothing_that_was_journaled(
         _check_callbacks(scene, arrived, again=kill.again)
         assert await scene.relay.terminate() == 0
         assert _integrity(tmp_path / "relay.db") == [("ok",)]
+
+
+@pytest.mark.parametrize("point", RECOVERING)
+async def test_a_kill_while_a_gap_is_compared_loses_and_doubles_nothing(
+    point: str, tmp_path: Path, kafka: Cluster
+) -> None:
+    async with Arena(tmp_path, kafka, *RECOVERABLE, prefix=f"point-{point}") as arena:
+        begun = time.time()
+        await arena.start_relay(RELAY_FAILPOINT=point)
+        await arena.flowing(30, begun)
+        await asyncio.sleep(FIRST_SECONDS)
+        await arena.inject({"what": "reset_in_body", "times": 1, "cut": 0.1})
+        assert await arena.relay.ended(30) == -SIGKILL, arena.relay.tail()
+        arena.blows.append(Blow(f"kill at {point}", round(begun * 1000), now_ms()))
+        await arena.start_relay()
+        await arena.drained(60)
+        await arena.terminate_relay()
+        verdict = judge(await asyncio.to_thread(arena.evidence))
+    assert verdict.green, verdict.objections
+    assert verdict.counts["events from the logs"] > 0
 
 
 def _gap_expected(kill: Kill, lost: Sequence[object]) -> set[bool]:

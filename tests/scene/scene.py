@@ -21,7 +21,8 @@ sources:
     base_url: {simulator}
     auth: {{type: basic, username: simulator, password: simulator}}
     endpoints: {endpoints}
-    poll: {{interval_seconds: 0.05, max_interval_seconds: 0.2, timeout_seconds: {timeout_seconds}}}
+    poll:
+      {{limit: {limit}, interval_seconds: 0.05, max_interval_seconds: 0.2, timeout_seconds: {timeout_seconds}}}
     reconcile: {reconcile}
     recordings: {recordings}
 journal:
@@ -53,6 +54,7 @@ class Scene:
         reconcile: str = "{enabled: false}",
         recordings: str = "{enabled: false}",
         timeout_seconds: float = 30.0,
+        limit: int = 1000,
         endpoints: str = "[sms, voice]",
         started: bool = True,
         relay_first: bool = False,
@@ -81,6 +83,7 @@ class Scene:
                 reconcile=reconcile,
                 recordings=recordings,
                 timeout_seconds=timeout_seconds,
+                limit=limit,
                 endpoints=endpoints,
             ),
         )
