@@ -19,8 +19,9 @@ SWITCH_SECONDS = 0.0005
 """The journal's threads ask for the interpreter after each step of SQLite; waiting the usual 5 ms for it costs more
 than all their work."""
 
-YOUNG_OBJECTS = 50_000
-"""So many more objects made than freed start a collection of the youngest."""
+YOUNG_OBJECTS = 10_000
+"""So many more objects made than freed start a collection of the youngest. Some of what only a collection frees holds whole
+batches: with many more, memory grows."""
 
 
 def run_relay(file: Path) -> int:
