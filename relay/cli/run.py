@@ -20,8 +20,8 @@ SWITCH_SECONDS = 0.0005
 than all their work."""
 
 YOUNG_OBJECTS = 10_000
-"""So many more objects made than freed start a collection of the youngest. Some of what only a collection frees holds whole
-batches: with many more, memory grows."""
+"""So many more objects made than freed start a collection of the youngest. Some of what only a collection frees holds
+whole batches: with many more, memory grows."""
 
 
 def run_relay(file: Path) -> int:
