@@ -40,6 +40,8 @@ TELEPHONE = r"(?<!\d)38598\d{7}"
 PREFIX = "chaos"
 TRANSACTION_SECONDS = 6
 LOOK_SECONDS = 0.5
+NOTICED_MS = 200
+"""So late at most is a death noticed."""
 OVERSIZED_CHARACTERS = 500_000
 """Of three bytes each, at random: compressed they are still far above what a broker takes."""
 
@@ -156,6 +158,12 @@ class Arena:
         begun_ms = now_ms()
         await asyncio.to_thread(self.relay.kill)
         self.blows.append(Blow(what, begun_ms, now_ms()))
+
+    async def relay_dies(self, what: str, seconds: float) -> None:
+        """Wait until it kills itself, as a fail point has it. Raises TimeoutError."""
+        code = await self.relay.ended(seconds)
+        assert code == -signal.SIGKILL, f"relay ended with {code}:\n{self.relay.tail()}"
+        self.blows.append(Blow(what, now_ms() - NOTICED_MS, now_ms()))
 
     async def terminate_relay(self) -> None:
         """SIGTERM: nothing may be lost, so it is no blow."""
