@@ -79,7 +79,7 @@ def _fill_topic(
 
 
 def _check_sizes(records: Sequence[Record], *, taken: int) -> None:
-    largest_bytes = max(len(record[3]) for record in records)
+    largest_bytes = max([len(record[3]) for record in records])
     if largest_bytes > MAX_RECORD_BYTES:
         raise RecordsRefused(f"a record of {largest_bytes} bytes is above {MAX_RECORD_BYTES}, the most that is sent")
     if not taken:

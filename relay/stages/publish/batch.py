@@ -84,7 +84,7 @@ class Reader:
 def _is_full(batch: Batch) -> bool:
     if len(batch.entries) >= BATCH_ENTRIES:
         return True
-    return sum(len(entry.value) for entry in batch.entries) > BATCH_BYTES // 2
+    return sum([len(entry.value) for entry in batch.entries]) > BATCH_BYTES // 2
 
 
 async def _discard(task: "asyncio.Task[Batch]") -> None:
