@@ -9,10 +9,11 @@ from aiohttp import web
 from relay.simulator.answering import answer, encoded, refusal
 from relay.simulator.faults import CARRYING, Faults
 from relay.simulator.generations import Shape, reshaped
-from relay.simulator.ledger import Ended, Ledger, results_body, whole_reports
+from relay.simulator.ledger import Ended, Ledger
 from relay.simulator.options import Credentials
 from relay.simulator.queue import ReportQueue
 from relay.simulator.refusals import Refused, asked_limit, authorized
+from relay.simulator.rendering import REPORTS_XML, Rendering, asked_for
 from relay.simulator.traffic import Item
 from relay.simulator.transmission import Transmission
 
@@ -59,12 +60,15 @@ class ReportsEndpoint:
         fault = self._faults.draw(self.kind)
         response = self._ledger.next_response()
         items = self._take(request, limit) if fault is None or fault.takes_reports else []
-        items = reshaped(items, shape)
+        rendering = asked_for(request, REPORTS_XML)
+        items = rendering.items(reshaped(items, shape))
         self._ledger.handed_out(response, self._now_ms(), self.kind, items)
         transmission = Transmission(request)
-        body, compressed = encoded(results_body(items), request, fault, compress=self._compress)
+        whole = rendering.body([item.body for item in items])
+        body, compressed = encoded(whole, request, fault, compress=self._compress)
+        headers = {"Content-Type": rendering.content_type}
         try:
-            await answer(transmission, fault, body, compressed=compressed, stopping=self._stopping)
+            await answer(transmission, fault, body, compressed=compressed, stopping=self._stopping, headers=headers)
         finally:
             carried = items if fault is None or fault.what in CARRYING else []
             self._ledger.ended(
@@ -76,7 +80,7 @@ class ReportsEndpoint:
                     fault=fault and fault.what,
                     body_bytes=transmission.body_bytes,
                     sent_bytes=transmission.sent_bytes,
-                    whole_reports=_whole(carried, body, transmission, compressed=compressed),
+                    whole_reports=_whole(rendering, carried, body, transmission, compressed=compressed),
                     completed=transmission.completed,
                 )
             )
@@ -91,9 +95,11 @@ class ReportsEndpoint:
         return self.queue.take(limit, bulk_id=request.query.get("bulkId"), message_id=request.query.get("messageId"))
 
 
-def _whole(items: Sequence[Item], body: bytes, transmission: Transmission, *, compressed: bool) -> int:
+def _whole(
+    rendering: Rendering, items: Sequence[Item], body: bytes, transmission: Transmission, *, compressed: bool
+) -> int:
     if not items or transmission.sent_bytes >= len(body):
         return len(items) if transmission.sent_bytes else 0
     sent = body[: transmission.sent_bytes]
     readable = len(zlib.decompressobj(31).decompress(sent)) if compressed else len(sent)
-    return whole_reports(items, readable)
+    return rendering.whole_reports(items, readable)

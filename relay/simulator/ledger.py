@@ -11,16 +11,12 @@ JSON lines, each response has two:
 """
 
 from collections.abc import Sequence
-from itertools import accumulate
 from pathlib import Path
 from typing import IO, NamedTuple
 
 import orjson
 
 from relay.simulator.traffic import Item
-
-RESULTS_OPEN = b'{"results":['
-RESULTS_CLOSE = b"]}"
 
 
 class Ended(NamedTuple):
@@ -74,13 +70,3 @@ class Ledger:
     def _write(self, line: dict[str, object]) -> None:
         if self._file is not None:
             self._file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
-
-
-def results_body(items: Sequence[Item]) -> bytes:
-    return RESULTS_OPEN + b",".join([item.body for item in items]) + RESULTS_CLOSE
-
-
-def whole_reports(items: Sequence[Item], sent_bytes: int) -> int:
-    """How many reports lie wholly within the first `sent_bytes` of `results_body(items)`."""
-    ends = accumulate((len(item.body) + 1 for item in items), initial=len(RESULTS_OPEN) - 1)
-    return sum(end <= sent_bytes for end in ends) - 1 if sent_bytes >= len(RESULTS_OPEN) else 0

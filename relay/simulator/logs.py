@@ -12,10 +12,10 @@ from aiohttp import web
 from relay.simulator.answering import answer, encoded, refusal
 from relay.simulator.faults import LOGS, Faults
 from relay.simulator.generations import Shape, in_shape
-from relay.simulator.ledger import RESULTS_CLOSE, RESULTS_OPEN
 from relay.simulator.log_rows import LogQuery, LogRows
 from relay.simulator.options import Credentials, LogsOptions
 from relay.simulator.refusals import Refused, asked_limit, authorized
+from relay.simulator.rendering import LOGS_XML, asked_for
 from relay.simulator.transmission import Transmission
 
 MINUTE_SECONDS = 60.0
@@ -88,9 +88,11 @@ class LogsEndpoint:
         fault = self._faults.draw(LOGS)
         transmission = Transmission(request)
         rows = self.rows.find(query)
-        found = RESULTS_OPEN + b",".join(rows if shape is None else (in_shape(row, shape) for row in rows))
-        body, compressed = encoded(found + RESULTS_CLOSE, request, fault, compress=self._compress)
-        await answer(transmission, fault, body, compressed=compressed, stopping=self._stopping)
+        rendering = asked_for(request, LOGS_XML)
+        found = [rendering.report(row if shape is None else in_shape(row, shape)) for row in rows]
+        body, compressed = encoded(rendering.body(found), request, fault, compress=self._compress)
+        headers = {"Content-Type": rendering.content_type}
+        await answer(transmission, fault, body, compressed=compressed, stopping=self._stopping, headers=headers)
         return transmission.finished()
 
     def _admit(self, request: web.Request) -> LogQuery:

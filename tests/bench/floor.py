@@ -25,8 +25,8 @@ import orjson
 from aiokafka import AIOKafkaProducer
 
 from relay.domain.envelope import rfc3339_ms
-from relay.simulator.ledger import results_body
 from relay.simulator.options import TrafficOptions
+from relay.simulator.rendering import JSON
 from relay.simulator.traffic import Traffic
 from tests.bench.usage import Usage
 
@@ -128,7 +128,7 @@ def prepared_bodies(kind: str, reports: int, seed: int) -> list[bytes]:
     """Bodies as the simulator sends them."""
     traffic = Traffic(kind, TrafficOptions(total=reports), seed=seed, started_at_ms=time.time_ns() // 1_000_000)
     return [
-        results_body(list(traffic.items(first, min(BODY_REPORTS, reports - first))))
+        JSON.body([item.body for item in traffic.items(first, min(BODY_REPORTS, reports - first))])
         for first in range(0, reports, BODY_REPORTS)
     ]
 

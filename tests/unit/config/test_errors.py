@@ -56,7 +56,6 @@ IN_SOURCE = [
         'relay.yaml:8: sources[0].endpoints[2]: kind "sms" is read before; one endpoint for each kind',
     ),
     ("format: csv", "relay.yaml:5: sources[0].format: must be 'json' or 'xml'"),
-    ("format: xml", "relay.yaml:5: sources[0].format: xml is not yet available; use json"),
     (
         "recordings: {enabled: true}\n    endpoints: [sms]",
         ("relay.yaml:5: sources[0].recordings.enabled: needs voice among the endpoints; only calls are recorded"),
