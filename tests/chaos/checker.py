@@ -188,9 +188,8 @@ def seqs_are_gapless(case: Case) -> Iterator[str]:
     for kind, last in journal.last_seqs.items():
         seqs = Counter(record.seq for record in case.evidence.committed if record.kind == kind)
         refused = journal.refused[kind]
-        yield from _some(
-            f"{kind} seqs are missing", [seq for seq in range(1, last + 1) if seq not in seqs | Counter(refused)]
-        )
+        told = refused.union(seqs)
+        yield from _some(f"{kind} seqs are missing", [seq for seq in range(1, last + 1) if seq not in told])
         yield from _some(f"{kind} seqs are there more than once", [seq for seq, count in seqs.items() if count > 1])
         yield from _some(f"{kind} seqs were refused and are there", sorted(refused & set(seqs)))
         yield from _some(f"{kind} seqs are beyond the last", [seq for seq in seqs if seq > last])
