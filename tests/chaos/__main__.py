@@ -16,8 +16,11 @@ from tests.kafka.broker import Cluster
 
 
 def main() -> int:
-    arguments = _parser().parse_args()
-    faults = [name for name in FAULTS if name in (arguments.faults.split(",") if arguments.faults else FAULTS)]
+    parser = _parser()
+    arguments = parser.parse_args()
+    faults = arguments.faults.split(",") if arguments.faults else list(FAULTS)
+    if unknown := set(faults).difference(FAULTS):
+        parser.error(f"there is no fault {', '.join(sorted(unknown))}")
     plan = Plan(
         seed=arguments.seed, seconds=arguments.seconds, rate=arguments.rate, kills=arguments.kills, faults=faults
     )

@@ -81,20 +81,26 @@ class Outcome:
 async def run(plan: Plan, directory: Path, kafka: Cluster) -> Outcome:
     """From an empty journal to the verdict."""
     outcome = Outcome(plan)
-    chance = random.Random(plan.seed)
     async with Arena(directory, kafka, *plan.traffic, prefix=f"chaos-{plan.seed}-{now_ms()}") as arena:
-        await arena.start_relay()
-        await arena.flowing(60, time.time())
-        await asyncio.sleep(FIRST_SECONDS)
-        await _strike(arena, plan, chance, outcome)
-        await _settle(arena, outcome)
-        first = await asyncio.to_thread(arena.evidence)
-        outcome.objections += await _restart_changes_nothing(arena, first)
-        outcome.objections += await _counters_tell_the_truth(arena)
-        await arena.terminate_relay()
+        try:
+            await _run(arena, outcome)
+        except AssertionError as error:  # it never came to rest, or died
+            outcome.objections.append(str(error))
         outcome.kills = Counter(blow.what for blow in arena.blows)
-        outcome.verdict = judge(await asyncio.to_thread(arena.evidence))
     return outcome
+
+
+async def _run(arena: Arena, outcome: Outcome) -> None:
+    await arena.start_relay()
+    await arena.flowing(60, time.time())
+    await asyncio.sleep(FIRST_SECONDS)
+    await _strike(arena, outcome.plan, random.Random(outcome.plan.seed), outcome)
+    await _settle(arena, outcome)
+    first = await asyncio.to_thread(arena.evidence)
+    outcome.objections += await _restart_changes_nothing(arena, first)
+    outcome.objections += await _counters_tell_the_truth(arena)
+    await arena.terminate_relay()
+    outcome.verdict = judge(await asyncio.to_thread(arena.evidence))
 
 
 async def _strike(arena: Arena, plan: Plan, chance: random.Random, outcome: Outcome) -> None:
