@@ -20,6 +20,10 @@ CHATTY = ("aiokafka", "aiohttp", "asyncio")
 TOLD_BETTER = ("aiokafka.cluster",)
 """What it finds wrong with a topic, the sink says with the cure, and not while the relay is about to create it."""
 
+REPEATED_SECONDS = 5.0
+"""aiokafka tells many times a second that a broker is down: so often each of its texts is written."""
+MOST_TEXTS = 256
+
 FIRST_KEYS = ("timestamp", "level", "event")
 """What people look for first stands first."""
 
@@ -119,11 +123,32 @@ def _escape(value: Any, *, keep: str) -> Any:
 
 
 class _IntoStructlog(logging.Handler):
-    """What aiokafka, aiohttp and asyncio say, in the same lines."""
+    """What aiokafka, aiohttp and asyncio say, in the same lines; what one says over and over only now and then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+        """By logger and text without its values: when it was written last, and how often it was left out since."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        left_out = self._left_out(record)
+        if left_out is None:
+            return
+        more = {"left_out": left_out} if left_out else {}
         log = structlog.get_logger(record.name)
-        log.log(record.levelno, _message(record), exc_info=record.exc_info or None)
+        log.log(record.levelno, _message(record), exc_info=record.exc_info or None, **more)
+
+    def _left_out(self, record: logging.LogRecord) -> int | None:
+        """How often it was not written since it was written last; None: it is not written now."""
+        key = (record.name, str(record.msg))
+        written_at, left_out = self._said.get(key, (-REPEATED_SECONDS, 0))
+        if 0 <= record.created - written_at < REPEATED_SECONDS:  # a clock that was set back does not silence it
+            self._said[key] = (written_at, left_out + 1)
+            return None
+        if len(self._said) >= MOST_TEXTS:
+            self._said.clear()
+        self._said[key] = (record.created, 0)
+        return left_out
 
 
 def _message(record: logging.LogRecord) -> str:

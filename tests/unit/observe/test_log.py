@@ -155,3 +155,20 @@ def test_a_closed_log_stops_nobody(stream: io.StringIO) -> None:
     start(stream)
     stream.close()
     structlog.get_logger().info("nobody reads")
+
+
+def test_what_a_library_says_over_and_over_is_written_now_and_then(stream: io.StringIO) -> None:
+    start(stream)
+    log = logging.getLogger("aiokafka")
+    for hundredth in range(1200):  # twelve seconds
+        record = log.makeRecord("aiokafka", logging.ERROR, "", 0, "node %s is down", (hundredth % 3,), None)
+        record.created = 1_790_000_000 + hundredth / 100
+        log.handle(record)
+    log.error("something else")
+    told = [(line["event"], line.get("left_out")) for line in lines(stream)]
+    assert told == [
+        ("node 0 is down", None),
+        ("node 2 is down", 499),
+        ("node 1 is down", 499),
+        ("something else", None),
+    ]
