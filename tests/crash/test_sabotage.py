@@ -13,9 +13,8 @@ from tests.chaos.arena import Arena
 from tests.chaos.checker import Verdict, judge
 from tests.kafka.broker import Cluster
 from tests.kafka.proxy import OFFSET_FETCH
-from tests.scene.processes import until
 
-pytestmark = [pytest.mark.kafka, pytest.mark.crash, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.crash, pytest.mark.timeout(240)]
 
 SABOTAGE = str(Path(__file__).resolve().parents[1] / "sabotage")
 RATE = 60
@@ -23,6 +22,7 @@ TRAFFIC = ("--rate", str(RATE), "--duplicates", "0.05", "--revisions", "0.05", "
 SECONDS = 4
 """Of traffic for each provocation."""
 DRAIN_SECONDS = 40.0
+ATTEMPTS = 2
 
 
 async def nothing(arena: Arena) -> None:
@@ -73,8 +73,8 @@ async def cursor_unreadable(arena: Arena) -> None:
 
 async def stopped_while_it_polls(arena: Arena) -> None:
     """SIGTERM, and the answers to come take a second."""
-    await until(lambda: not arena.simulator.drained(), 5, "no more reports")
     await arena.inject({"what": "delay", "seconds": 1.5, "times": 4})
+    await arena.put_reports("sms", [f"stopping-{number}" for number in range(20)])
     await asyncio.sleep(0.7)
     await arena.terminate_relay()
     await arena.start_relay()
@@ -99,10 +99,16 @@ SABOTAGES = {
 
 @pytest.mark.parametrize("name", SABOTAGES)
 async def test_a_relay_built_wrong_is_found_out(name: str, tmp_path: Path, kafka: Cluster) -> None:
-    verdict = await verdict_on(tmp_path, kafka, name, SABOTAGES[name].provocation)
-    print(*verdict.objections, sep="\n")
-    assert not verdict.green
-    assert {objection.split(":")[0] for objection in verdict.objections} & SABOTAGES[name].found_by, verdict.objections
+    """A provocation may miss its moment on a slow machine: then it is made once more."""
+    objections: list[str] = []
+    for attempt in range(ATTEMPTS):
+        directory = tmp_path / str(attempt)
+        directory.mkdir()
+        verdict = await verdict_on(directory, kafka, name, SABOTAGES[name].provocation, prefix=f"{name}-{attempt}")
+        objections += verdict.objections
+        if {objection.split(":")[0] for objection in verdict.objections} & SABOTAGES[name].found_by:
+            return
+    pytest.fail(f"{name} was not found out: {objections}")
 
 
 async def test_the_relay_as_it_is_passes_all_that_provokes_the_others(tmp_path: Path, kafka: Cluster) -> None:
@@ -114,12 +120,17 @@ async def test_the_relay_as_it_is_passes_all_that_provokes_the_others(tmp_path: 
 
 
 async def verdict_on(
-    directory: Path, kafka: Cluster, sabotage: str, *provocations: Callable[[Arena], Awaitable[None]]
+    directory: Path,
+    kafka: Cluster,
+    sabotage: str,
+    *provocations: Callable[[Arena], Awaitable[None]],
+    prefix: str = "none",
 ) -> Verdict:
     environment = {"RELAY_SABOTAGE": sabotage, "PYTHONPATH": SABOTAGE} if sabotage else {}
     traffic = [*TRAFFIC, "--total", str(RATE * SECONDS * len(provocations))]
-    prefix = f"sabotage-{sabotage or 'none'}"
-    async with Arena(directory, kafka, *traffic, prefix=prefix, recovers=False, environment=environment) as arena:
+    async with Arena(
+        directory, kafka, *traffic, prefix=f"sabotage-{prefix}", recovers=False, environment=environment
+    ) as arena:
         await arena.start_relay()
         await asyncio.sleep(1)
         for provoke in provocations:
