@@ -24,7 +24,7 @@ class Tuning(NamedTuple):
     """Sizes that tests make small. Memory is about the sum of the caches, the WAL about `checkpoint_pages`."""
 
     page_bytes: int = 4096
-    writer_cache_bytes: int = 48 << 20
+    writer_cache_bytes: int = 32 << 20
     reader_cache_bytes: int = 8 << 20
     checkpoint_pages: int = 4000
     reserve_bytes: int = 32 << 20
