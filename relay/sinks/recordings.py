@@ -26,7 +26,14 @@ class RecordingArchive:
 
     async def receive(self, path: str) -> "Incoming":
         """Begin to store a recording at `path`, relative to the directory; what an earlier try left is overwritten."""
-        return await asyncio.to_thread(self._begin, path)
+        opening = asyncio.create_task(asyncio.to_thread(self._begin, path))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # The thread opens the file all the same.
+            with suppress(OSError, ShelfFull):
+                await (await opening).discard()
+            raise
 
     async def find(self, source: str, message_id: str) -> Path | None:
         """The file of a kept recording, the latest if there are several."""

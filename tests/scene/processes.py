@@ -17,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 30.0
 STOP_SECONDS = 60.0
+LAST_POLL = "relay_last_successful_poll_timestamp_seconds{"
 
 
 def free_port() -> int:
@@ -144,6 +145,15 @@ class RelayProcess(Process):
         super().__init__(
             ["run", "-c", str(file)], url=f"http://127.0.0.1:{port}", ready_path="/readyz", log=directory / "relay.log"
         )
+
+    def polled_since(self, unix_seconds: float) -> bool:
+        """Each stream has committed an answer after that time: what the API handed out before is in the journal."""
+        try:
+            lines = self.get("/metrics").splitlines()
+        except OSError:
+            return False
+        last = [line.rsplit(" ", 1)[1] for line in lines if line.startswith(LAST_POLL)]
+        return bool(last) and min(map(float, last)) > unix_seconds
 
     def drained(self) -> bool:
         """Everything journaled is published and called back."""

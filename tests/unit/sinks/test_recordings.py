@@ -78,6 +78,15 @@ async def test_what_is_discarded_leaves_nothing(archive: RecordingArchive, direc
     assert files(directory) == []
 
 
+async def test_what_is_cancelled_while_it_begins_leaves_nothing(archive: RecordingArchive, directory: Path) -> None:
+    receiving = asyncio.create_task(archive.receive(PATH))
+    await asyncio.sleep(0)
+    receiving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await receiving
+    assert files(directory) == []
+
+
 async def test_what_a_killed_process_left_is_overwritten_and_never_found(
     archive: RecordingArchive, directory: Path
 ) -> None:
