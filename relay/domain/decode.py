@@ -58,10 +58,15 @@ def _from_markup(body: bytes, kind: str, made: Normaliser) -> Decoded:
 
 def _parsed_whole(body: bytes, known: Usual | None, made: Normaliser) -> Decoded | None:
     """The reports of a sound body with one `results` array; None if it is not that."""
-    raws = raw_results(body)
-    if raws is None or body.count(b'"results"') != 1:
+    if body.count(b'"results"') != 1:
         return None
-    # Entries of one body are of one generation of the API: if the first is not as usual, trying them all is a waste.
+    reports = known.reports(body) if known is not None else None
+    if reports is not None:
+        return Decoded([*reports], complete=True)
+    raws = raw_results(body)
+    if raws is None:
+        return None
+    # Entries of one body are of one generation of the API: if the first is not usual, trying them all is a waste.
     known = known if known is not None and raws and known.takes(raws[0]) else None
     entries = [_from_raw(raw, known, made) for raw in raws]
     if len(entries) > MOST_REJECTED and sum(type(entry) is Rejected for entry in entries) > MOST_REJECTED:

@@ -32,10 +32,6 @@ class Unusual(Exception):
     """It is for `Normaliser` to say what can be made of it."""
 
 
-class _Body(Struct, gc=False):
-    results: list[Raw]
-
-
 class _Entry(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """As received; with some fields changed, as written into the event. What is null is left out."""
 
@@ -66,6 +62,14 @@ class _Entry(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=Tru
     error: Raw = _NULL
 
 
+class _RawBody(Struct, gc=False):
+    results: list[Raw]
+
+
+class _UsualBody(Struct, gc=False):
+    results: list[_Entry]
+
+
 class _Codes(NamedTuple):
     """Price, status and error as written, and what they say."""
 
@@ -80,13 +84,19 @@ class _Codes(NamedTuple):
 class Usual:
     """Makes reports of the usual entries, SMS and voice, fetched from one base URL."""
 
-    __slots__ = ("_base", "_codes", "_decode", "_encode")
+    __slots__ = ("_base", "_codes")
 
     def __init__(self, base: Base | None) -> None:
         self._base = base
         self._codes: dict[tuple[bytes, bytes, bytes], _Codes] = {}
-        self._decode = Decoder(_Entry).decode
-        self._encode = Encoder().encode
+
+    def reports(self, body: bytes) -> list[Report] | None:
+        """Of a sound body all of whose entries are usual; None if it is not that."""
+        made = self._made
+        try:
+            return [made(entry) for entry in _decode_usual_body(body).results]
+        except _FOR_SOMEBODY_ELSE:
+            return None
 
     def takes(self, raw: Raw | bytes) -> bool:
         """Whether it is as usual."""
@@ -97,25 +107,27 @@ class Usual:
         return True
 
     def report(self, raw: Raw | bytes) -> Report:
-        """Raises `Unusual`."""
+        """Of one entry. Raises `Unusual`."""
         try:
-            entry = self._decode(raw)
-            message_id = entry.messageId
-            if not message_id.isprintable() or not 0 < len(message_id) <= LONGEST_MESSAGE_ID:
-                raise Unusual
-            for name in _TIMESTAMPS:
-                if (text := getattr(entry, name)) is not None:
-                    setattr(entry, name, rfc3339(text) or _refuse())
-            if entry.recordedAudioFileUrl is not None:
-                entry.recordedAudioFileUrl = absolute_url(entry.recordedAudioFileUrl, self._base)
-            if entry.fileDuration is not _NULL:
-                entry.fileDuration = _exact(entry.fileDuration)
-            received = (bytes(entry.price), bytes(entry.status), bytes(entry.error))
-            codes = self._codes.get(received) or self._learn(received)
+            return self._made(_decode_entry(raw))
         except _FOR_SOMEBODY_ELSE:
             raise Unusual from None
+
+    def _made(self, entry: _Entry) -> Report:
+        message_id = entry.messageId
+        if not message_id.isprintable() or not 0 < len(message_id) <= LONGEST_MESSAGE_ID:
+            raise Unusual
+        for name in _TIMESTAMPS:
+            if (text := getattr(entry, name)) is not None:
+                setattr(entry, name, rfc3339(text) or _refuse())
+        if entry.recordedAudioFileUrl is not None:
+            entry.recordedAudioFileUrl = absolute_url(entry.recordedAudioFileUrl, self._base)
+        if entry.fileDuration is not _NULL:
+            entry.fileDuration = _exact(bytes(entry.fileDuration))
+        received = (bytes(entry.price), bytes(entry.status), bytes(entry.error))
+        codes = self._codes.get(received) or self._learn(received)
         entry.price, entry.status, entry.error, outcome, status_group, final = codes
-        return _report((message_id, outcome, status_group, final, self._encode(entry)))
+        return _report((message_id, outcome, status_group, final, _encode(entry)))
 
     def _learn(self, received: tuple[bytes, bytes, bytes]) -> _Codes:
         price, status, error = map(orjson.loads, received)
@@ -141,7 +153,7 @@ class Usual:
 def raw_results(body: bytes) -> list[Raw] | None:
     """The elements of the `results` array of a sound body, each as received; None if it is not that."""
     try:
-        return _decode_body(body).results
+        return _decode_raw_body(body).results
     except _FOR_SOMEBODY_ELSE:
         return None
 
@@ -152,9 +164,10 @@ def usual(kind: str, base_url: str) -> Usual | None:
     return Usual(base_of(base_url)) if has_generations(kind) else None
 
 
-def _exact(raw: Raw) -> Raw:
+@lru_cache(maxsize=4096)
+def _exact(raw: bytes) -> Raw:
     """A number as it is written; null is none."""
-    value = orjson.loads(bytes(raw))
+    value = orjson.loads(raw)
     if value is None:
         return _NULL
     if type(value) not in {int, float}:
@@ -166,5 +179,16 @@ def _refuse() -> str:
     raise Unusual
 
 
-_decode_body = Decoder(_Body).decode
-_FOR_SOMEBODY_ELSE = (DecodeError, UnicodeDecodeError, RecursionError, orjson.JSONDecodeError, Unconvertible, Inexact)
+_decode_raw_body = Decoder(_RawBody).decode
+_decode_usual_body = Decoder(_UsualBody).decode
+_decode_entry = Decoder(_Entry).decode
+_encode = Encoder().encode
+_FOR_SOMEBODY_ELSE = (
+    DecodeError,
+    UnicodeDecodeError,
+    RecursionError,
+    orjson.JSONDecodeError,
+    Unconvertible,
+    Inexact,
+    Unusual,
+)

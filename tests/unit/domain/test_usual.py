@@ -112,6 +112,17 @@ def test_a_body_that_is_not_sound_has_no_raw_results(body: bytes) -> None:
     assert raw_results(body) is None
 
 
+def test_a_body_is_made_at_once_if_all_of_it_is_usual() -> None:
+    known = Usual(base_of(BASE_URL))
+    first, second, unusual = (b'{"messageId":"%b"}' % name for name in (b"a", b"b", b"c\x7f"))
+
+    reports = known.reports(b'{"results":[%b,%b]}' % (first, second))
+
+    assert reports == [known.report(first), known.report(second)]
+    assert known.reports(b'{"results":[%b,%b]}' % (first, unusual)) is None
+    assert known.reports(b'{"results":[%b]' % first) is None
+
+
 def test_only_kinds_with_documents_have_something_usual() -> None:
     assert usual("sms", BASE_URL) is not None
     assert usual("email", BASE_URL) is None
