@@ -188,13 +188,6 @@ class Arena:
         await until(lambda: self.relay.polled_since(handed_out_by), seconds, "the relay does not poll")
         await until(self._settled, seconds, lambda: f"the relay still has work:\n{self.status()}\n{self.relay.tail()}")
 
-    def stopped_streams(self) -> list[str]:
-        """Streams that wait for an operator, since another producer has their id."""
-        with suppress(OSError, ValueError):
-            degraded = json.loads(self.relay.get("/readyz"))["degraded"]
-            return [name for name, reason in degraded.items() if reason.startswith("stopped: ")]
-        return []
-
     def status(self) -> str:
         with suppress(OSError):
             return self.relay.get("/readyz")

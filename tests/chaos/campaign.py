@@ -53,7 +53,6 @@ class Outcome:
     plan: Plan
     injected: Counter[str] = field(default_factory=Counter)
     recovery_seconds: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    operator_restarts: int = 0
     kills: Counter[str] = field(default_factory=Counter)
     verdict: Verdict = field(default_factory=lambda: Verdict({}, []))
     objections: list[str] = field(default_factory=list)
@@ -67,7 +66,6 @@ class Outcome:
         lines = [f"seed {self.plan.seed}, {self.plan.seconds:.0f} s of faults, {self.plan.rate} reports/s of each kind"]
         lines.append("faults injected: " + (_counted(self.injected) or "none"))
         lines.append("kills and pauses: " + (_counted(self.kills) or "none"))
-        lines.append(f"restarts by the operator after a second fencing: {self.operator_restarts}")
         lines += [f"  {name}: {count}" for name, count in self.verdict.counts.items()]
         lines.append("seconds until both streams flow again (times, median, most):")
         for name, seconds in sorted(self.recovery_seconds.items()):
@@ -114,39 +112,21 @@ async def _strike(arena: Arena, plan: Plan, chance: random.Random, outcome: Outc
         await FAULTS[name].do(arena, chance)
         outcome.injected[name] += 1
         if chance.random() < WAIT_FOR_RECOVERY:
-            outcome.recovery_seconds[name].append(await _recovered(arena, outcome))
+            outcome.recovery_seconds[name].append(await _recovered(arena))
         else:
             await asyncio.sleep(chance.uniform(0, 1.5))
 
 
-async def _recovered(arena: Arena, outcome: Outcome) -> float:
-    """An operator restarts what was stopped because somebody else took the transactional id twice."""
+async def _recovered(arena: Arena) -> float:
     begun = time.time()
-    while time.time() - begun < RECOVERY_SECONDS:
-        try:
-            await arena.flowing(5.0, begun)
-        except AssertionError:
-            await _operate(arena, outcome)
-        else:
-            return time.time() - begun
-    await arena.flowing(0, begun)
+    await arena.flowing(RECOVERY_SECONDS, begun)
     return time.time() - begun
-
-
-async def _operate(arena: Arena, outcome: Outcome) -> None:
-    if await asyncio.to_thread(arena.stopped_streams):
-        fenced = sum(count for name, count in outcome.injected.items() if FAULTS[name].fences)
-        outcome.operator_restarts += 1
-        if 2 * outcome.operator_restarts > fenced + 1:
-            outcome.objections.append("a stream was stopped as if its id had been taken twice, and it had not")
-        await arena.terminate_relay()
-        await arena.start_relay()
 
 
 async def _settle(arena: Arena, outcome: Outcome) -> None:
     """Nothing more goes wrong; everything ends."""
     await arena.clear_faults()
-    outcome.recovery_seconds["all of it"].append(await _recovered(arena, outcome))
+    outcome.recovery_seconds["all of it"].append(await _recovered(arena))
     await arena.drained(SETTLING_SECONDS)
     await asyncio.to_thread(arena.metrics)
     await arena.terminate_relay()
@@ -169,7 +149,7 @@ def _has_looked(arena: Arena) -> bool:
     """Every stream has committed its cursor again and was polled a few times."""
     committed = arena.relay.metric("relay_kafka_transactions_total", outcome="committed")
     polls = [arena.relay.metric("relay_polls_total", kind=kind, outcome="ok") for kind in KINDS]
-    return committed >= len(KINDS) and min(polls) >= 5 and not arena.stopped_streams()
+    return committed >= len(KINDS) and min(polls) >= 5
 
 
 async def _counters_tell_the_truth(arena: Arena) -> list[str]:

@@ -45,8 +45,6 @@ class Fault(NamedTuple):
 
     do: Do
     slow: bool = False
-    fences: bool = False
-    """The relay sees another producer with its id: the second time within an hour it waits for an operator."""
     weight: int = 1
     """So many times among one of each of the others."""
 
@@ -270,17 +268,17 @@ FAULTS: dict[str, Fault] = {
     "kill-early": Fault(kill_early),
     "kill-at-point": Fault(kill_at_point, weight=6),
     "restart": Fault(restart),
-    "pause": Fault(pause, fences=True),
+    "pause": Fault(pause),
     "broker-kill": Fault(kill_broker),
-    "broker-freeze": Fault(freeze_broker, fences=True),
+    "broker-freeze": Fault(freeze_broker),
     "cut": Fault(cut_connections),
     "delay": Fault(delay_connections),
-    "silence": Fault(silence, fences=True),
-    "commit-unheard": Fault(lose_commit_answer, fences=True),
-    "commit-late": Fault(late_commit, fences=True),
+    "silence": Fault(silence),
+    "commit-unheard": Fault(lose_commit_answer),
+    "commit-late": Fault(late_commit),
     "cursor-unreadable": Fault(cursor_unreadable),
     "cursor-deleted": Fault(delete_cursor),
-    "id-stolen": Fault(steal_id, fences=True),
+    "id-stolen": Fault(steal_id),
     "oversized": Fault(oversized_record),
     "garbage": Fault(garbage),
     "api-reset": Fault(api(what="reset_in_body")),

@@ -27,6 +27,7 @@ from relay.ports import (
     TransactionIndefinite,
 )
 from relay.stages.publish.batch import Batch, Reader
+from relay.stages.publish.fencing import Fencings
 from relay.stages.publish.takeover import adopt_missing, find_position
 
 log = structlog.get_logger(__name__)
@@ -35,10 +36,12 @@ IDLE_SECONDS = 5.0
 STOPPED_SECONDS = 60.0
 FIRST_BACKOFF_SECONDS = 0.25
 MAX_BACKOFF_SECONDS = 30.0
+FENCED_CAUSES = (
+    "another producer uses the same transactional id (a copy of this journal?), "
+    "or this machine stands still for longer than kafka.transaction_timeout_seconds"
+)
 COMMIT_AGAIN_MS = 86_400_000
 """Brokers forget an offset 7 days after it was committed last."""
-SINGLE_FENCING_SECONDS = 3600.0
-"""One fencing in this time may have been a transaction that timed out; two are another producer."""
 
 
 class Publish:
@@ -78,7 +81,7 @@ class Publish:
         self._advancing: asyncio.Task[None] | None = None
         self._failures = 0
         self._wait_until = 0.0
-        self._fenced_at: float | None = None
+        self._fencings = Fencings()
         self._left_at: int | None = None
         self._stopped = False
 
@@ -95,6 +98,7 @@ class Publish:
             return await self._after(error, None)
         except (LeaseLost, JournalFatal):
             await self.close()
+            self._left_at = None  # whoever owns the stream meanwhile moves the cursor
             raise
 
     async def close(self) -> None:
@@ -130,7 +134,9 @@ class Publish:
             self._stream, local, self._sink, cluster_id=self._cluster_id, transactional=self._transactional
         )
         if self._left_at is not None and position != self._left_at:
-            self._stop(f"fenced, and the cursor moved from {self._left_at} to {position}: somebody else publishes")
+            self._stop(
+                f"fenced, and the cursor moved from {self._left_at} to {position}: somebody else publishes this stream"
+            )
             raise ProducerFenced("another producer publishes this stream")
         if self._transactional:
             await adopt_missing(
@@ -219,20 +225,22 @@ class Publish:
         return 0
 
     async def _after_fencing(self, error: ProducerFenced, left_at: int) -> float:
+        """A machine that stood still goes on at once; an id that others take again and again is left to them longer and
+        longer, and never given up."""
         now = time.monotonic()
-        if self._fenced_at is not None and now - self._fenced_at < SINGLE_FENCING_SECONDS:
-            self._stop(f"fenced twice within {SINGLE_FENCING_SECONDS:.0f} s, another producer has our id: {error}")
-            return STOPPED_SECONDS
-        self._fenced_at = now
+        wait_seconds = self._fencings.fenced(now)
+        self._wait_until = now + wait_seconds
+        self._left_at = left_at
+        if wait_seconds:
+            self._health.degrade(self._component, self._disputed())
+        log.warning("fenced", stream=str(self._stream), wait_seconds=wait_seconds, error=str(error))
         # Checks the lease: LeaseLost ends this publisher, as it should if another replica owns the stream.
         await self._journal.advance(self._lease, self._stream, left_at, self._cluster_id, self._now_ms())
-        self._left_at = left_at
-        log.warning("fenced, opening a new producer once", stream=str(self._stream), error=str(error))
-        return 0
+        return wait_seconds
 
     def _stop(self, reason: str) -> None:
         self._stopped = True
-        self._health.degrade(self._component, f"stopped: {reason}; restart relay when that is settled")
+        self._health.degrade(self._component, f"stopped: {reason}; end it, then restart relay")
         log.error("publishing stopped", stream=str(self._stream), reason=reason)
 
     def _back_off(self, error: SinkError) -> float:
@@ -250,10 +258,17 @@ class Publish:
         return wait_seconds
 
     def _recovered(self) -> None:
-        if self._failures:
-            self._failures = 0
+        failed, self._failures = self._failures > 0, 0
+        was_disputed = self._fencings.in_a_row > 1
+        disputed = not self._fencings.published(time.monotonic())
+        if disputed:
+            self._health.degrade(self._component, self._disputed())
+        elif failed or was_disputed:
             self._health.recover(self._component)
             log.info("publishing again", stream=str(self._stream))
+
+    def _disputed(self) -> str:
+        return f"fenced {self._fencings.in_a_row} times in a row: {FENCED_CAUSES}"
 
 
 def _outcome(error: SinkError) -> str:
