@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from relay.cli.finding import Finding, State
 from relay.config import CallbackConfig, SourceConfig
+from relay.sinks.addresses import refusal
 
 DEADLINE_SECONDS = 10.0
 PORTS = {"http": 80, "https": 443}
@@ -29,11 +30,26 @@ async def source_findings(source: SourceConfig) -> list[Finding]:
 async def callback_findings(callback: CallbackConfig) -> list[Finding]:
     """A receiver that is away is a warning: deliveries wait for it."""
     name = f"callback {callback.name}"
+    refused = await _refused(callback)
+    if refused:
+        return [Finding(name, State.FAILED, f"{_place(callback.url)}: {refused}")]
     client = (callback.cert_file, callback.key_file)
     error = await _reach(callback.url, callback.ca_file, client)
     if error:
         return [Finding(name, State.WARNING, f"{_place(callback.url)}: {error}; deliveries would wait and be retried")]
     return [Finding(name, State.OK, f"{_place(callback.url)} can be reached")]
+
+
+async def _refused(callback: CallbackConfig) -> str:
+    """Why none of the callback's addresses may be posted to; empty if one may, or there is none."""
+    parts = urlsplit(callback.url)
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):  # TimeoutError too: connecting will tell
+        return ""
+    reasons = [refusal(str(address[0]), allow_private=callback.allow_private) for *_, address in found]
+    return reasons[0] if all(reasons) else ""
 
 
 async def _reach(url: str, ca_file: Path | None, client: tuple[Path | None, Path | None] = (None, None)) -> str:

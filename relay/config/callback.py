@@ -73,7 +73,10 @@ class CallbackConfig(Section):
     start: Literal["latest", "earliest"] = Field(
         default="latest", description="Where a new callback begins: after the newest report, or with the oldest kept"
     )
-    allow_private: bool = Field(default=True, description="Post to private addresses too")
+    allow_private: bool = Field(
+        default=True,
+        description="`false`: post to public addresses only; link-local and metadata addresses are refused anyway",
+    )
     ca_file: FilePath | None = Field(
         default=None, description="PEM file of the authorities to trust instead of the system's"
     )

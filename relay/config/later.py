@@ -23,7 +23,6 @@ def _given(value: Any) -> bool:
 LATER = (
     Later("journal.url", "PostgreSQL", lambda url: url.startswith("postgresql://"), "use sqlite:////path/relay.db"),
     Later("callbacks.rate_per_second", "rate limit", _given, "leave it out"),
-    Later("callbacks.allow_private", "refusing private addresses", lambda allowed: not allowed, "leave it out"),
 )
 
 

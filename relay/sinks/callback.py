@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 
 import aiohttp
+import structlog
 from aiohttp.http import HttpProcessingError
 from yarl import URL
 
@@ -14,9 +15,11 @@ from relay.domain.report import Entry, Stream
 from relay.domain.retry import parse_retry_after
 from relay.ports import PostResult
 from relay.sinks.http_channel import HttpAnswer, HttpChannel
-from relay.sinks.post_failure import describe
+from relay.sinks.post_failure import describe, is_refused_address
 from relay.sinks.request_head import HeaderUnusable, RequestHead
 from relay.sinks.signing import SecretUnusable, Signer
+
+log = structlog.get_logger(__name__)
 
 _FAILURES = (
     aiohttp.ClientError,
@@ -37,6 +40,8 @@ class HttpCallback:
 
     def __init__(self, config: CallbackConfig) -> None:
         url = URL(config.url)
+        self._name = config.name
+        self._refused = ""
         self._timeout_seconds = config.timeout_seconds
         self._infobip = config.format == "infobip"
         self._batch = config.batch_size > 1
@@ -46,6 +51,7 @@ class HttpCallback:
             url,
             connections=config.concurrency,
             timeout_seconds=config.timeout_seconds,
+            allow_private=config.allow_private,
             tls=_tls_context(config) if url.scheme == "https" else None,
         )
 
@@ -62,6 +68,8 @@ class HttpCallback:
             await self._channel.post(self._headers(stream, members, body, at_ms), body, answer)
         except _FAILURES as failure:
             error = describe(failure, self._timeout_seconds)
+            if is_refused_address(failure):
+                self._tell_refused(error)
         return PostResult(
             status=answer.status,
             error=error,
@@ -73,6 +81,12 @@ class HttpCallback:
     async def close(self) -> None:
         """Close all connections; idempotent."""
         await self._channel.close()
+
+    def _tell_refused(self, error: str) -> None:
+        """Once for each address: unlike other failures this one does not pass by itself."""
+        if error != self._refused:
+            self._refused = error
+            log.error("callback not posted to", callback=self._name, reason=error)
 
     def _headers(self, stream: Stream, members: Sequence[Entry], body: bytes, at_ms: int) -> str:
         id_ = webhook_id(stream, members)

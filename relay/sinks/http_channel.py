@@ -13,13 +13,10 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from yarl import URL
 
-from relay.sinks.resolver import IsolatedResolver
+from relay.sinks.connector import GuardedConnector
 
 MAX_ANSWER_BYTES = 64 * 1024
 """At most so much of an answer is read; whoever sends more loses the connection."""
-
-KEEPALIVE_SECONDS = 4.0
-"""Idle connections are closed before servers do (5 s is a common default): a POST that meets a closing one fails."""
 
 _NO_LIMITS = aiohttp.ClientTimeout()
 """The deadline of the whole exchange is kept here, not by the connector."""
@@ -40,14 +37,21 @@ class HttpChannel:
     """At most `connections` at a time; whoever comes later waits, within its deadline."""
 
     def __init__(
-        self, url: URL, *, connections: int, timeout_seconds: float, tls: ssl.SSLContext | None = None
+        self,
+        url: URL,
+        *,
+        connections: int,
+        timeout_seconds: float,
+        allow_private: bool = True,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._url = url
         self._connections = connections
+        self._allow_private = allow_private
         self._timeout_seconds = timeout_seconds
         self._tls = tls
         self._request_line = f"POST {url.raw_path_qs} HTTP/1.1\r\n"
-        self._connector: aiohttp.TCPConnector | None = None
+        self._connector: GuardedConnector | None = None
         self._destination: aiohttp.ClientRequest | None = None
 
     async def post(self, headers: str, body: bytes, answer: HttpAnswer) -> None:
@@ -85,10 +89,8 @@ class HttpChannel:
                 return connection
             connection.close()
 
-    def _open(self) -> tuple[aiohttp.TCPConnector, aiohttp.ClientRequest]:
-        self._connector = aiohttp.TCPConnector(
-            limit=self._connections, resolver=IsolatedResolver(), keepalive_timeout=KEEPALIVE_SECONDS
-        )
+    def _open(self) -> tuple[GuardedConnector, aiohttp.ClientRequest]:
+        self._connector = GuardedConnector(connections=self._connections, allow_private=self._allow_private)
         # The connector wants a request to know where to and how; this one is never sent.
         self._destination = aiohttp.ClientRequest(
             "POST", self._url, loop=asyncio.get_running_loop(), ssl=True if self._tls is None else self._tls

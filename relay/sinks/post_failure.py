@@ -1,4 +1,4 @@
-"""Why a POST failed, in a few words that an operator can act on: `dns: …`, `tls: …`, `timeout: …`, `connection: …`."""
+"""Why a POST failed, in a few words that an operator can act on: `dns: …`, `address: …`, `tls: …`, `timeout: …`, …"""
 
 import ssl
 
@@ -6,6 +6,7 @@ import aiohttp
 from aiohttp.http import HttpProcessingError
 
 from relay.config import SecretUnreadable
+from relay.sinks.connector import AddressRefused, AnswerTooLarge
 from relay.sinks.request_head import HeaderUnusable
 from relay.sinks.signing import SecretUnusable
 
@@ -19,8 +20,15 @@ def describe(error: BaseException, timeout_seconds: float) -> str:
     return f"{kind}: {printable}"[:_LONGEST]
 
 
+def is_refused_address(error: BaseException) -> bool:
+    """Whether nothing was sent because the address must not be posted to."""
+    return isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, AddressRefused)
+
+
 def _classify(error: BaseException, timeout_seconds: float) -> tuple[str, str]:
     match error:
+        case aiohttp.ClientConnectorError(os_error=AddressRefused()):
+            return "address", _reason(error)
         case aiohttp.ClientConnectorDNSError():
             return "dns", _reason(error.os_error)
         case aiohttp.ClientConnectorCertificateError():
@@ -29,8 +37,6 @@ def _classify(error: BaseException, timeout_seconds: float) -> tuple[str, str]:
             return "tls", _reason(error)
         case TimeoutError():
             return "timeout", f"no whole answer within {timeout_seconds:g} s"
-        case SecretUnusable() | SecretUnreadable():
-            return "signing", str(error)
         case _:
             return _classify_by_connection(error)
 
@@ -41,8 +47,18 @@ def _classify_by_connection(error: BaseException) -> tuple[str, str]:
             return "connection", "closed without an answer"
         case aiohttp.ClientConnectionError() | OSError():
             return "connection", _reason(error)
+        case AnswerTooLarge():
+            return "protocol", f"the answer does not end: {error}"
         case HttpProcessingError() | aiohttp.ClientPayloadError():
             return "protocol", "the answer is not HTTP, or broke off"
+        case _:
+            return _classify_by_configuration(error)
+
+
+def _classify_by_configuration(error: BaseException) -> tuple[str, str]:
+    match error:
+        case SecretUnusable() | SecretUnreadable():
+            return "signing", str(error)
         case HeaderUnusable():
             return "request", str(error)
         case _:

@@ -212,7 +212,6 @@ IN_CALLBACK = [
     ("linger_seconds: -1", "linger_seconds: must be at least 0"),
     ("retry: {initial_seconds: 60, max_seconds: 5}", "retry.max_seconds: must be at least initial_seconds"),
     ("rate_per_second: 10", "rate_per_second: rate limit is not yet available; leave it out"),
-    ("allow_private: false", "allow_private: refusing private addresses is not yet available; leave it out"),
     ("cert_file: /dev/null\n    key_file:", "key_file: is required beside cert_file"),
 ]
 
