@@ -97,7 +97,7 @@ def poll_cancelled() -> None:
         return await work
 
     async def cancel_polls(self):
-        self._push.stop()
+        self._web.stop_pushes()
         for task in asyncio.all_tasks():
             if task.get_name().startswith("intake/"):
                 task.cancel()

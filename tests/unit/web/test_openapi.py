@@ -17,6 +17,7 @@ from relay.domain.report import Decoded, Origin, Rejected, Stream
 from relay.ports import Fetch
 from relay.simulator.files import recording
 from relay.sinks.recordings import RecordingArchive
+from relay.web import make_web
 
 FILE = Path(__file__).parents[3] / "schemas" / "openapi.yaml"
 DOCUMENT: dict[str, Any] = YAML(typ="safe").load(FILE)
@@ -57,13 +58,12 @@ class Running:
 @pytest.fixture
 async def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
     made: list[web.Application] = []
-    make_web = app.make_web
 
     def keep(**given: Any) -> web.Application:
         made.append(make_web(**given))
         return made[-1]
 
-    monkeypatch.setattr(app, "make_web", keep)
+    monkeypatch.setattr("relay.app.web.make_web", keep)
     file = tmp_path / "relay.yaml"
     file.write_text(CONFIG.format(directory=tmp_path))
     relay = app.Relay(load(file, {}))
