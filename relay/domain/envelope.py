@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import orjson
 
+from relay.domain.infobip_push import as_pushed
 from relay.domain.report import Entry, EntryType, Origin, Stream
 
 QUARANTINE_BYTES = 65536
@@ -150,8 +151,9 @@ def callback_body(members: Sequence[Entry], *, infobip: bool, batch: bool) -> by
     if not infobip and not batch:
         (entry,) = members
         return entry.value
-    joined = b",".join(entry.value for entry in members)
-    return b'{"results":[%b]}' % joined if infobip else b"[%b]" % joined
+    if infobip:
+        return b'{"results":[%b]}' % b",".join([as_pushed(entry.value) for entry in members])
+    return b"[%b]" % b",".join([entry.value for entry in members])
 
 
 def quarantine_value(stream: Stream, reason: str, received_at_ms: int, fetch_id: int | None, raw: bytes) -> bytes:
