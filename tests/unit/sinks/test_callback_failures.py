@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from relay.sinks.connector import MAX_WIRE_BYTES
 from relay.sinks.http_channel import MAX_ANSWER_BYTES
 from tests.receivers.callback import Behaviour, CallbackReceiver
 from tests.receivers.raw import RawServer
@@ -137,3 +138,88 @@ async def test_an_answer_that_comes_before_the_request_is_out(connect: Connect) 
     async with RawServer(answer, reads_bodies=False) as raw:
         result = await connect(raw.url).post(STREAM, [large], now_ms())
     assert (result.status, result.error) == (413, "")
+
+
+async def test_a_handshake_that_never_ends_is_cut_by_the_total_deadline(connect: Connect) -> None:
+    async with SilentServer() as silent:
+        result = await connect(f"https://127.0.0.1:{silent.port}/", timeout_seconds=0.3).post(
+            STREAM, [entry()], now_ms()
+        )
+    assert (result.status, result.error) == (None, "timeout: no whole answer within 0.3 s")
+    assert result.duration_seconds < 2
+
+
+async def test_a_receiver_that_does_not_read_is_cut_by_the_total_deadline(connect: Connect) -> None:
+    large = entry()._replace(value=b'"' + b"x" * 20_000_000 + b'"')
+    async with SilentServer() as silent:
+        callback = connect(f"http://127.0.0.1:{silent.port}/", timeout_seconds=0.3)
+        result = await callback.post(STREAM, [large], now_ms())
+        async with asyncio.timeout(2):
+            await callback.close()  # it does not wait for what nobody takes
+    assert (result.status, result.error) == (None, "timeout: no whole answer within 0.3 s")
+    assert result.duration_seconds < 2
+
+
+async def test_whoever_waits_for_a_connection_waits_within_its_deadline(
+    receiver: CallbackReceiver, connect: Connect
+) -> None:
+    receiver.default = Behaviour(mode="hang")
+    callback = connect(concurrency=1, timeout_seconds=0.3)
+    results = await asyncio.gather(*(callback.post(STREAM, [entry(f"m-{n}")], now_ms()) for n in range(4)))
+    assert {result.error for result in results} == {"timeout: no whole answer within 0.3 s"}
+    assert max(result.duration_seconds for result in results) < 1
+    assert receiver.most_in_flight == 1
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "endless", "status"),
+    [
+        (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 500, None),
+        (CHUNKED, b"1;" + b"e" * 8000 + b"\r\nx\r\n", 200),
+        (b"HTTP/1.1 200 OK\r\n", b"X-Header: " + b"y" * 1000 + b"\r\n", None),
+        (b"HTTP/1.1 200 ", b"O" * 10_000, None),
+        (CHUNKED + b"0\r\n", b"X-Trailer: " + b"y" * 1000 + b"\r\n", 200),
+    ],
+    ids=["informational answers", "extensions of chunks", "headers", "reason", "trailers"],
+)
+async def test_what_is_around_a_body_has_an_end_too(
+    connect: Connect, head: bytes, endless: bytes, status: int | None
+) -> None:
+    async with RawServer(head, endless=endless) as raw:
+        result = await connect(raw.url, timeout_seconds=10).post(STREAM, [entry()], now_ms())
+        async with asyncio.timeout(5):
+            await raw.hung_up.wait()
+        assert raw.bytes_taken < 16 * MAX_WIRE_BYTES  # what the sockets between hold is counted, too
+    assert result.status == status
+    assert result.error.startswith("protocol: ")
+    assert result.duration_seconds < 5
+
+
+async def test_how_an_answer_without_end_is_told(connect: Connect) -> None:
+    async with RawServer(CHUNKED, endless=b"1;" + b"e" * 8000 + b"\r\nx\r\n") as raw:
+        result = await connect(raw.url).post(STREAM, [entry()], now_ms())
+    assert result.error == "protocol: the answer does not end: more than 512 KiB of it came"
+
+
+async def test_the_bound_is_for_each_answer_of_a_connection(receiver: CallbackReceiver, connect: Connect) -> None:
+    receiver.default = Behaviour(body=b"x" * (MAX_ANSWER_BYTES - 1))
+    callback = connect()
+    for number in range(12):  # together more than may come for one
+        result = await callback.post(STREAM, [entry(f"m-{number}")], now_ms())
+        assert (result.status, result.error, len(result.answer)) == (200, "", MAX_ANSWER_BYTES - 1)
+    assert len(receiver.connections) == 1
+
+
+class SilentServer:
+    """Takes connections, reads nothing and says nothing."""
+
+    async def __aenter__(self) -> "SilentServer":
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._socket.close()
