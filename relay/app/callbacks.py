@@ -6,7 +6,7 @@ from relay.app.ground import Ground, Wakes, now_ms
 from relay.config import CallbackConfig, Config
 from relay.domain.report import Stream
 from relay.sinks.callback import HttpCallback
-from relay.stages.deliver import Deliver, Gate, subscribes
+from relay.stages.deliver import CallbackControl, Deliver, Gate, subscribes
 
 GRACE_SECONDS = 5.0
 """Attempts in flight have so long to end when the relay stops."""
@@ -18,16 +18,29 @@ class Callbacks:
     def __init__(self, ground: Ground, wakes: Wakes) -> None:
         self._ground = ground
         self._wakes = wakes
+        self.controls: dict[str, CallbackControl] = {}
+        """What people do with them, by name."""
         self._gates: dict[str, Gate] = {}
         self._senders: dict[str, HttpCallback] = {}
         self._delivers: list[Deliver] = []
 
-    def open(self) -> None:
+    async def open(self) -> None:
         """Make gates and senders. Raises TlsFilesUnusable."""
-        for config in self._ground.config.callbacks:
-            self._gates[config.name] = Gate(config.name, config.concurrency, self._ground.health)
-            self._senders[config.name] = sender = HttpCallback(config)
-            self._ground.cleanup.push_async_callback(sender.close)
+        ground = self._ground
+        pauses = await ground.journal.kept_pauses()
+        for config in ground.config.callbacks:
+            gate = Gate(config, ground.health, ground.telemetry, pause=pauses.get(config.name))
+            sender = HttpCallback(config)
+            ground.cleanup.push_async_callback(sender.close)
+            self._gates[config.name], self._senders[config.name] = gate, sender
+            self.controls[config.name] = CallbackControl(
+                config,
+                gate=gate,
+                sender=sender,
+                journal=ground.journal,
+                streams=[stream for stream in streams_of(ground.config) if subscribes(config, stream)],
+                now_ms=now_ms,
+            )
 
     async def follow(self, stream: Stream) -> None:
         """Start the deliverers of the stream."""
@@ -58,7 +71,12 @@ class Callbacks:
 
 def subscriptions(config: Config) -> frozenset[tuple[str, Stream]]:
     """The (callback, stream) pairs of the configuration."""
-    streams = [Stream(source.name, endpoint.kind) for source in config.sources for endpoint in source.endpoints]
+    streams = streams_of(config)
     return frozenset(
         (callback.name, stream) for callback in config.callbacks for stream in streams if subscribes(callback, stream)
     )
+
+
+def streams_of(config: Config) -> list[Stream]:
+    """All streams of the configuration, in its order."""
+    return [Stream(source.name, endpoint.kind) for source in config.sources for endpoint in source.endpoints]

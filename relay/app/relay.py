@@ -108,10 +108,10 @@ class Relay:
     async def _start_on(self, ground: Ground) -> None:
         wakes = Wakes()
         shelves = {source.name: _shelf(ground.config, source) for source in ground.config.sources}
-        self._web = Web(ground, wakes, self._comparisons, shelves)
-        await self._web.start()
         self._callbacks = Callbacks(ground, wakes)
-        self._callbacks.open()
+        self._web = Web(ground, wakes, self._comparisons, shelves, self._callbacks.controls)
+        await self._web.start()
+        await self._callbacks.open()
         streams = Streams(ground, wakes, self._callbacks, comparisons=self._comparisons, shelves=shelves)
         for source in ground.config.sources:
             await streams.start(source)

@@ -1,6 +1,6 @@
 """Wires the HTTP service: the application, its routes, the ports that it listens on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from aiohttp import web
 
@@ -8,8 +8,10 @@ from relay.app.ground import Ground, Wakes, now_ms
 from relay.config import Config, SourceConfig
 from relay.domain.report import Stream
 from relay.sinks.recordings import RecordingArchive
+from relay.stages.deliver import CallbackControl
 from relay.stages.reconcile import ComparisonRuns
 from relay.web import (
+    CallbackRoutes,
     HttpService,
     Push,
     PushEndpoint,
@@ -26,12 +28,18 @@ class Web:
     """`url` and `push_url` say where it is, once started."""
 
     def __init__(
-        self, ground: Ground, wakes: Wakes, comparisons: ComparisonRuns, shelves: dict[str, RecordingArchive]
+        self,
+        ground: Ground,
+        wakes: Wakes,
+        comparisons: ComparisonRuns,
+        shelves: dict[str, RecordingArchive],
+        controls: Mapping[str, CallbackControl],
     ) -> None:
         self._ground = ground
         self._wakes = wakes
         self._comparisons = comparisons
         self._shelves = shelves
+        self._controls = controls
         self._push = Push(
             [endpoint for source in ground.config.sources for endpoint in _push_endpoints(source)],
             journal=ground.journal,
@@ -65,6 +73,7 @@ class Web:
                 self._quarantine(),
                 ReconcileRoutes(self._comparisons),
                 RecordingRoutes(self._shelves),
+                CallbackRoutes(self._controls, journal=ground.journal, now_ms=now_ms),
                 *([self._push] if config.http.push_port is None else []),
             ],
         )

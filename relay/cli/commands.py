@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 import relay
+from relay.cli.callbacks_commands import callbacks
 from relay.cli.options import AsJson, ConfigFile, RelayConfig, RelayUrl, Token, TokenFile
 from relay.cli.quarantine_commands import quarantine
 
@@ -17,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(callbacks, name="callbacks")
 app.add_typer(quarantine, name="quarantine")
 
 

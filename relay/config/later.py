@@ -16,13 +16,8 @@ class Later(NamedTuple):
     cure: str
 
 
-def _given(value: Any) -> bool:
-    return value is not None
-
-
 LATER = (
     Later("journal.url", "PostgreSQL", lambda url: url.startswith("postgresql://"), "use sqlite:////path/relay.db"),
-    Later("callbacks.rate_per_second", "rate limit", _given, "leave it out"),
 )
 
 

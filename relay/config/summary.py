@@ -15,9 +15,9 @@ SHORTEST_URL_SECRET = 8
 def summary(config: Config) -> dict[str, Any]:
     """Every key with its value, secrets as "configured", URLs without their query."""
     shown: dict[str, Any] = config.model_dump(mode="json", exclude_none=True)
-    shown["journal"]["url"] = _without_secrets(config.journal.url)
+    shown["journal"]["url"] = without_secrets(config.journal.url)
     for callback in shown["callbacks"]:
-        callback["url"] = _without_secrets(callback["url"])
+        callback["url"] = without_secrets(callback["url"])
     return shown
 
 
@@ -39,6 +39,16 @@ def secret_texts(config: Config) -> Iterator[str]:
     yield urlsplit(config.journal.url).password or ""
 
 
+def without_secrets(url: str) -> str:
+    """As it may be shown: without its query and its password."""
+    parts = urlsplit(url)
+    if not parts.query and parts.password is None:
+        return url
+    host = parts.netloc.rpartition("@")[2]
+    netloc = host if parts.password is None else f"{parts.username}:{CONFIGURED}@{host}"
+    return urlunsplit(parts._replace(netloc=netloc, query=CONFIGURED if parts.query else ""))
+
+
 def _parts(value: str) -> Iterator[str]:
     yield value.removeprefix("whsec_")
     scheme, _, credentials = value.partition(" ")  # a header: Bearer …
@@ -47,12 +57,3 @@ def _parts(value: str) -> Iterator[str]:
     if "://" in value:
         with suppress(ValueError):
             yield urlsplit(value).password or ""
-
-
-def _without_secrets(url: str) -> str:
-    parts = urlsplit(url)
-    if not parts.query and parts.password is None:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    netloc = host if parts.password is None else f"{parts.username}:{CONFIGURED}@{host}"
-    return urlunsplit(parts._replace(netloc=netloc, query=CONFIGURED if parts.query else ""))

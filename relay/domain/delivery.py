@@ -1,7 +1,8 @@
 """What follows from one HTTP try at a callback: delivered, tried again later, or given up.
 
 Only a 2xx is a success. Everything else is tried again on the schedule until the delivery is too old: an endpoint
-that was deployed wrongly for an hour must lose nothing.
+that was deployed wrongly for an hour must lose nothing. What an answer means for the callback's other deliveries, a
+pause (410) or a slower pace (`SLOW_DOWN`), is for the callback's gate.
 """
 
 from enum import StrEnum
@@ -11,6 +12,9 @@ from relay.domain.retry import Random, RetryPolicy, full_jitter_seconds, honoure
 
 AFTER_RATE_LIMIT_SECONDS = 60.0
 """The least wait after a 429, whatever the schedule or its Retry-After say."""
+
+SLOW_DOWN = frozenset({429, 502, 503, 504})
+"""Answers of a callback, or of what stands before it, that has too much to do."""
 
 
 class AttemptOutcome(StrEnum):
@@ -34,10 +38,6 @@ class Retry(NamedTuple):
 
     at_ms: int
     reason: str
-    slow_down: bool = False
-    """The callback is overloaded (429, 502, 503, 504): its other deliveries should wait until `at_ms` as well."""
-    pause: bool = False
-    """The callback is gone (410): it should be paused at once, with its backlog kept."""
 
 
 class Dead(NamedTuple):
@@ -63,22 +63,20 @@ class Try(NamedTuple):
 def decide(ended: Try, policy: RetryPolicy, random: Random) -> Decision:
     """Full jitter on an exponential schedule; Retry-After is honoured up to `policy.max_seconds`.
 
-    The last try is made when the delivery reaches `policy.max_age_seconds`. A delivery whose server asks to wait
-    beyond that is given up now.
+    The last try is made when the delivery reaches `policy.max_age_seconds`, also if the server asks to wait beyond
+    that; only what was refused with a 429 so shortly before that it cannot be left alone is given up now.
     """
     if is_success(ended.status):
         return Delivered()
     reason = failure_reason(ended.status, ended.error)
     deadline_ms = ended.created_at_ms + round(policy.max_age_seconds * 1000)
-    asked_ms = ended.now_ms + round(_asked_seconds(ended, policy) * 1000)
-    if ended.now_ms >= deadline_ms or asked_ms > deadline_ms:
+    least_ms = ended.now_ms + (round(AFTER_RATE_LIMIT_SECONDS * 1000) if ended.status == 429 else 0)
+    if ended.now_ms >= deadline_ms or least_ms > deadline_ms:
         return Dead(f"not delivered within {policy.max_age_seconds:g} s; last try: {reason}")
-    scheduled_ms = ended.now_ms + round(_scheduled_seconds(ended.attempts, policy, random) * 1000)
+    wait_seconds = max(_asked_seconds(ended, policy), _scheduled_seconds(ended.attempts, policy, random))
     return Retry(
-        at_ms=max(asked_ms, min(scheduled_ms, deadline_ms)),
+        at_ms=max(least_ms, min(ended.now_ms + round(wait_seconds * 1000), deadline_ms)),
         reason=reason,
-        slow_down=ended.status in {429, 502, 503, 504},
-        pause=ended.status == 410,
     )
 
 
@@ -108,9 +106,8 @@ def attempt_outcome(status: int | None) -> AttemptOutcome:
 
 
 def _asked_seconds(ended: Try, policy: RetryPolicy) -> float:
-    """The least wait that the answer demands."""
-    asked = honoured_seconds(ended.retry_after_seconds, cap_seconds=policy.max_seconds) or 0.0
-    return max(asked, AFTER_RATE_LIMIT_SECONDS) if ended.status == 429 else asked
+    """The wait that the answer asks for."""
+    return honoured_seconds(ended.retry_after_seconds, cap_seconds=policy.max_seconds) or 0.0
 
 
 def _scheduled_seconds(attempts: int, policy: RetryPolicy, random: Random) -> float:

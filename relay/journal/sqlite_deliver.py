@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Sequence
 
+from relay.domain.pausing import Pause
 from relay.domain.report import Stream
 from relay.journal import attempts as tries
-from relay.journal import cursors, shedding
+from relay.journal import cursors, pauses, shedding
 from relay.journal import deliveries as store
 from relay.journal.threads import JournalThreads
 from relay.ports import AttemptRecord, Backlog, Delivery, Lease, NewDelivery, Shed, Wanted
@@ -100,3 +101,9 @@ class DeliverMethods:
                 skip=skipped,
             )
         )
+
+    async def keep_pause(self, callback: str, pause: Pause | None) -> None:
+        await self._threads.write(lambda db: pauses.keep(db, callback, pause))
+
+    async def kept_pauses(self) -> dict[str, Pause]:
+        return await self._threads.stages.run_snapshot(pauses.kept)

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
+from relay.domain.pausing import Pause
 from relay.domain.report import Entry, EntryType, Stream
 from relay.ports.flow import Lease
 
@@ -84,7 +85,17 @@ class Shed(NamedTuple):
     """The cursor now."""
 
 
-class DeliverJournal(Protocol):
+class PauseJournal(Protocol):
+    """Which callbacks are paused until somebody resumes them."""
+
+    async def keep_pause(self, callback: str, pause: Pause | None) -> None:
+        """None: it is not paused. The same again changes nothing."""
+
+    async def kept_pauses(self) -> dict[str, Pause]:
+        """By callback, those of callbacks that are no longer configured too."""
+
+
+class DeliverJournal(PauseJournal, Protocol):
     """For `deliver`, one (callback, stream) each. The cursor only ever moves forward: a `position` at or below it
     leaves it where it is. Reads may run beside the writer; each sees all that was committed before it was called."""
 
@@ -170,6 +181,14 @@ class PostResult(NamedTuple):
     retry_after_seconds: float | None
     duration_seconds: float
     answer: bytes
+
+
+class SampleSent(NamedTuple):
+    """How a callback took a report that never was."""
+
+    message_id: str
+    webhook_id: str
+    result: PostResult
 
 
 class CallbackSender(Protocol):

@@ -3,6 +3,7 @@
 Invariant: nothing here can stop or slow the relay's work, and without the token it tells names and counts, no more.
 """
 
+from relay.web.callbacks import CallbackRoutes
 from relay.web.push import Push, PushEndpoint
 from relay.web.quarantine import QuarantineRoutes
 from relay.web.reconcile import ReconcileRoutes
@@ -12,6 +13,7 @@ from relay.web.token import TOKEN_FILE, api_token
 
 __all__ = [
     "TOKEN_FILE",
+    "CallbackRoutes",
     "HttpService",
     "Push",
     "PushEndpoint",

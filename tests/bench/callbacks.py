@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from relay.config import CallbackConfig
+from relay.domain.pausing import Pause
 from relay.domain.report import Decoded, Entry, EntryType, Origin, Report, Stream
 from relay.journal.sqlite import SqliteJournal
 from relay.observe import Health, Telemetry
@@ -79,6 +80,12 @@ class InMemory:
     async def next_due_at_ms(self, callback: str, stream: Stream, skip: Collection[int]) -> int | None:
         return None
 
+    async def keep_pause(self, callback: str, pause: Pause | None) -> None:
+        return
+
+    async def kept_pauses(self) -> dict[str, Pause]:
+        return {}
+
     async def backlog(self, *_: Any) -> Backlog:
         return Backlog(0, 0, None, None)
 
@@ -114,14 +121,15 @@ class Running:
     def __init__(self, config: CallbackConfig, journal: DeliverJournal, lease: Lease) -> None:
         self.health = Health()
         self.sender = HttpCallback(config)
+        telemetry = Telemetry()
         self.deliver = Deliver(
             config=config,
             stream=STREAM,
             lease=lease,
             journal=journal,
             sender=self.sender,
-            gate=Gate(config.name, config.concurrency, self.health),
-            telemetry=Telemetry(),
+            gate=Gate(config, self.health, telemetry),
+            telemetry=telemetry,
             now_ms=now_ms,
         )
         self.stage = Stage(config.name, self.deliver.step, self.health)

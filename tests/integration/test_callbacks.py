@@ -64,8 +64,8 @@ class House:
         config = CallbackConfig.model_validate(
             {"name": "billing", "url": url, "secrets": [SECRET], "retry": AT_ONCE, "start": "earliest", **keys}
         )
-        health, sender = Health(), HttpCallback(config)
-        gate = Gate(config.name, config.concurrency, health)
+        health, telemetry, sender = Health(), Telemetry(), HttpCallback(config)
+        gate = Gate(config, health, telemetry, pause=(await self.journal.kept_pauses()).get(config.name))
         deliver = Deliver(
             config=config,
             stream=STREAM,
@@ -73,7 +73,7 @@ class House:
             journal=self.journal,
             sender=sender,
             gate=gate,
-            telemetry=Telemetry(),
+            telemetry=telemetry,
             now_ms=self.clock_ms,
         )
         stage = Stage(f"deliver/{config.name}", deliver.step, health)

@@ -5,8 +5,9 @@ deliveries that are due. Invariant: the cursor passes an entry only in the trans
 (delivered, stored for a retry, dead), so that a crash repeats attempts but loses none.
 """
 
+from relay.stages.deliver.control import CallbackControl
 from relay.stages.deliver.deliverer import Deliver
 from relay.stages.deliver.gate import Gate
 from relay.stages.deliver.subscription import subscribes, wanted_by
 
-__all__ = ["Deliver", "Gate", "subscribes", "wanted_by"]
+__all__ = ["CallbackControl", "Deliver", "Gate", "subscribes", "wanted_by"]

@@ -10,15 +10,17 @@ import structlog
 from relay.config import CallbackConfig
 from relay.domain.delivery import (
     AFTER_RATE_LIMIT_SECONDS,
+    SLOW_DOWN,
+    AttemptOutcome,
     Decision,
     Delivered,
-    Retry,
     Try,
     attempt_outcome,
     decide,
     failure_reason,
     is_success,
 )
+from relay.domain.pausing import Pause, PausedBy
 from relay.domain.report import Entry, Stream
 from relay.domain.retry import RetryPolicy, honoured_seconds
 from relay.observe import Telemetry
@@ -122,6 +124,9 @@ class Deliver:
         recorder = self._recorder or await self._open()
         await recorder.record()
         await recorder.store()
+        await self._gate.keep(self._journal)
+        if self._gate.held:
+            await self._hold(recorder)
         await self._check_backlog(recorder)
         await self._take_due(recorder)
         more = await self._read(recorder)
@@ -163,7 +168,6 @@ class Deliver:
             at_ms=self._now_ms(),
             wanted=self._wanted,
         )
-        self._telemetry.callback_paused(self._name, False)
         self._checked_at_seconds = time.monotonic()
         self._recorder = Recorder(
             journal=self._journal,
@@ -181,9 +185,8 @@ class Deliver:
         at_ms = self._now_ms()
         if recorder.due_at_ms is None or recorder.due_at_ms > at_ms or not self._room_for_due():
             return
-        due = await self._journal.due_deliveries(
-            self._name, self._stream, at_ms, self._due_deliveries, READ_BYTES, recorder.loaded
-        )
+        limit = 1 if self._gate.held else self._due_deliveries
+        due = await self._journal.due_deliveries(self._name, self._stream, at_ms, limit, READ_BYTES, recorder.loaded)
         for delivery in due:
             recorder.loaded.add(delivery.id)
             self._lanes.due.append(Job.of(delivery))
@@ -194,7 +197,7 @@ class Deliver:
         return next_ms and max(next_ms, at_ms + 1)
 
     def _room_for_due(self) -> bool:
-        return len(self._lanes.due) < self._few_due
+        return self._wants_a_probe() if self._gate.held else len(self._lanes.due) < self._few_due
 
     async def _read(self, recorder: Recorder) -> bool:
         """Admit the next entries of the stream if there is room; whether there are more to be had at once."""
@@ -205,6 +208,9 @@ class Deliver:
             await recorder.park([job for job in self._running if window.age(job.seq) > PARK_SPAN // 2])
         entries = await self._journal.read_stream(self._stream, window.read_to, self._read_entries, READ_BYTES)
         wanted = [entry for entry in entries if self._wanted.takes(entry)]
+        if self._gate.held and len(wanted) > self._config.batch_size:
+            wanted = wanted[: self._config.batch_size]
+            entries = entries[: entries.index(wanted[-1]) + 1]
         pending = await self._pending(wanted)
         for entry in wanted:
             window.open(entry.seq)
@@ -216,6 +222,8 @@ class Deliver:
         return full and self._room_for_fresh()
 
     def _room_for_fresh(self) -> bool:
+        if self._gate.held:
+            return self._wants_a_probe()
         return len(self._lanes.fresh) < self._few_fresh and self._lanes.fresh_bytes < READ_BYTES
 
     async def _pending(self, entries: list[Entry]) -> set[str]:
@@ -237,6 +245,16 @@ class Deliver:
 
     # --- bounds ---
 
+    def _wants_a_probe(self) -> bool:
+        """Of a callback that is spared one delivery is taken into memory at a time, of one that is paused none."""
+        return not (self._gate.paused or self._running or self._lanes.fresh or self._lanes.due)
+
+    async def _hold(self, recorder: Recorder) -> None:
+        """What waits goes back into the journal, all but a probe: bounds are kept and people decide there."""
+        if len(self._lanes.fresh) + len(self._lanes.due) > (0 if self._gate.paused else 1):
+            await recorder.park_all(self._lanes.fresh)
+            recorder.forget(self._lanes.clear())
+
     async def _check_backlog(self, recorder: Recorder) -> None:
         """Now and then: keep `max_backlog`, and give up what is too old while the callback fails."""
         if not self._shedding and time.monotonic() - self._checked_at_seconds < CHECK_SECONDS:
@@ -256,10 +274,10 @@ class Deliver:
 
     def _too_old_ms(self, at_ms: int) -> int:
         """What was created before is given up unattempted; 0 while the callback works, which then gets it late."""
-        if not self._gate.slow:
+        if not self._gate.held:
             return 0
-        age_seconds = self._policy.max_age_seconds + LAST_TRY_SECONDS + self._config.timeout_seconds
-        return at_ms - round(age_seconds * 1000)
+        last_try_seconds = 0.0 if self._gate.paused else LAST_TRY_SECONDS + self._config.timeout_seconds
+        return at_ms - round((self._policy.max_age_seconds + last_try_seconds) * 1000)
 
     async def _shed(self, recorder: Recorder, allowed: int, created_before_ms: int) -> bool:
         """The oldest become dead letters; whether there may be more. What is in memory is stored first and stays."""
@@ -306,17 +324,21 @@ class Deliver:
         self._end(job, result)
 
     def _end(self, job: Job, result: PostResult) -> None:
+        success, outcome = is_success(result.status), attempt_outcome(result.status)
         job.result = result
-        job.decision = DELIVERED if is_success(result.status) else self._judge(job, result)
+        job.decision = DELIVERED if success else self._judge(job, result)
         if self._recorder is not None:
             self._recorder.ended(job)
-        self._telemetry.attempt_finished(self._name, attempt_outcome(result.status), result.duration_seconds)
+        self._telemetry.attempt_finished(self._name, outcome, result.duration_seconds)
         self._wake_soon()
-        if is_success(result.status):
+        if success:
             self._gate.succeeded()
-        else:
-            reason = failure_reason(result.status, result.error)
-            self._gate.failed(reason, hold_seconds=self._hold_seconds(job.decision, result))
+            return
+        reason = failure_reason(result.status, result.error)
+        if outcome is AttemptOutcome.GONE:
+            self._gate.pause(Pause(PausedBy.GONE, reason, self._now_ms()))
+        slow_down = result.status in SLOW_DOWN
+        self._gate.failed(reason, hold_seconds=_hold_seconds(result) if slow_down else 0.0, slow_down=slow_down)
 
     def _judge(self, job: Job, result: PostResult) -> Decision:
         ended = Try(
@@ -329,14 +351,6 @@ class Deliver:
         )
         return decide(ended, self._policy, self._uniform)
 
-    def _hold_seconds(self, decision: Decision, result: PostResult) -> float:
-        """How long the callback's other deliveries wait because this answer says that it is overloaded."""
-        if not (isinstance(decision, Retry) and decision.slow_down):
-            return 0.0
-        least_seconds = AFTER_RATE_LIMIT_SECONDS if result.status == 429 else 0.0
-        asked_seconds = honoured_seconds(result.retry_after_seconds, cap_seconds=MAX_HOLD_SECONDS) or 0.0
-        return max(asked_seconds, least_seconds)
-
     def _wake_soon(self) -> None:
         if self._wake_timer is None:
             self._wake_timer = asyncio.get_running_loop().call_later(RECORD_DELAY_SECONDS, self._wake_now)
@@ -344,3 +358,10 @@ class Deliver:
     def _wake_now(self) -> None:
         self._wake_timer = None
         self.wake()
+
+
+def _hold_seconds(result: PostResult) -> float:
+    """How long the callback's other deliveries wait because this answer says that it is overloaded."""
+    least_seconds = AFTER_RATE_LIMIT_SECONDS if result.status == 429 else 0.0
+    asked_seconds = honoured_seconds(result.retry_after_seconds, cap_seconds=MAX_HOLD_SECONDS) or 0.0
+    return max(asked_seconds, least_seconds)

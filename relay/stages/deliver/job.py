@@ -108,6 +108,14 @@ class Lanes:
         self.fresh.append(job)
         self.fresh_bytes += job.size_bytes
 
+    def clear(self) -> list[Job]:
+        """Nothing waits any more; what did."""
+        waited = [*self.fresh, *self.due]
+        self.fresh.clear()
+        self.due.clear()
+        self.fresh_bytes = 0
+        return waited
+
     def take(self) -> Job:
         """The next job; only if there is one (`bool(lanes)`)."""
         if self._retry_may_go() and (self._retry_turn or not self.fresh):

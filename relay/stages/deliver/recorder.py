@@ -120,6 +120,11 @@ class Recorder:
         await self.store()
         await self.park([*jobs, *self._ended])
 
+    def forget(self, jobs: Iterable[Job]) -> None:
+        """Stored deliveries that wait in the journal from now on, no longer in memory."""
+        self.loaded.difference_update([job.delivery_id for job in jobs if job.delivery_id is not None])
+        self.due_by(self._now_ms())
+
     async def _store(self, deliveries: Sequence[NewDelivery], at_ms: int) -> list[int]:
         seqs = {seq for delivery in deliveries for seq in delivery.seqs}
         position = self.window.cursor(seqs)

@@ -211,7 +211,7 @@ IN_CALLBACK = [
     ("batch_size: 0", "batch_size: must be at least 1"),
     ("linger_seconds: -1", "linger_seconds: must be at least 0"),
     ("retry: {initial_seconds: 60, max_seconds: 5}", "retry.max_seconds: must be at least initial_seconds"),
-    ("rate_per_second: 10", "rate_per_second: rate limit is not yet available; leave it out"),
+    ("rate_per_second: 0", "rate_per_second: must be more than 0"),
     ("cert_file: /dev/null\n    key_file:", "key_file: is required beside cert_file"),
 ]
 

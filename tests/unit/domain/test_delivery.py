@@ -46,7 +46,7 @@ def test_two_hundreds_alone_succeed(status: int) -> None:
     assert after(status, age_ms=DAYS_3_MS * 2) == Delivered()
 
 
-@pytest.mark.parametrize("status", [100, 199, 300, 301, 304, 307, 400, 401, 403, 404, 408, 413, 422, 500, 501, 599])
+@pytest.mark.parametrize("status", [100, 199, 300, 301, 304, 307, 400, 401, 403, 404, 408, 410, 413, 422, 500, 501, 599])
 def test_everything_else_is_tried_again(status: int) -> None:
     assert after(status) == Retry(CREATED_MS + 2_500, f"HTTP {status}")
 
@@ -87,16 +87,7 @@ def test_an_overloaded_callback_is_given_the_time_it_asks_for(
     status: int, retry_after_seconds: float | None, wait_ms: int
 ) -> None:
     decision = after(status, retry_after_seconds=retry_after_seconds)
-    assert decision == Retry(CREATED_MS + wait_ms, f"HTTP {status}", slow_down=True)
-
-
-@pytest.mark.parametrize("status", [502, 504])
-def test_gateway_errors_slow_the_callback_down(status: int) -> None:
-    assert after(status) == Retry(CREATED_MS + 2_500, f"HTTP {status}", slow_down=True)
-
-
-def test_a_callback_that_is_gone_should_be_paused() -> None:
-    assert after(410) == Retry(CREATED_MS + 2_500, "HTTP 410", pause=True)
+    assert decision == Retry(CREATED_MS + wait_ms, f"HTTP {status}")
 
 
 def test_retry_after_is_honoured_with_any_failure() -> None:
@@ -112,7 +103,12 @@ def test_past_the_age_limit_it_is_dead(age_ms: int) -> None:
     assert after(500, age_ms=age_ms) == Dead("not delivered within 259200 s; last try: HTTP 500")
 
 
-def test_a_wait_demanded_beyond_the_age_limit_is_the_end() -> None:
+def test_a_wait_asked_for_beyond_the_age_limit_ends_there() -> None:
+    decision = after(503, age_ms=DAYS_3_MS - 10_000, retry_after_seconds=36_000.0)
+    assert decision == Retry(CREATED_MS + DAYS_3_MS, "HTTP 503")
+
+
+def test_a_callback_that_must_be_left_alone_beyond_the_age_limit_is_given_up() -> None:
     assert after(429, age_ms=DAYS_3_MS - 59_000) == Dead("not delivered within 259200 s; last try: HTTP 429")
     assert isinstance(after(429, age_ms=DAYS_3_MS - 60_000), Retry)
 

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+from relay.domain.pausing import Pause
 from relay.domain.report import Entry, EntryType, Origin, Stream
 from relay.ports import (
     AttemptRecord,
@@ -60,6 +61,8 @@ class MemoryJournal:
     """How many attempts each `record_attempts` had."""
     failing: int = 0
     """So many of the next writes fail."""
+    pauses: list[Pause | None] = field(default_factory=list)
+    """What `keep_pause` was told."""
     reads: int = 0
     next_id: int = 1
 
@@ -185,6 +188,13 @@ class MemoryJournal:
             self.position = late.seq
             total, shed = total - 1, shed + 1
         return Shed(shed, self.position)
+
+    async def keep_pause(self, callback: str, pause: Pause | None) -> None:
+        await self._write()
+        self.pauses.append(pause)
+
+    async def kept_pauses(self) -> dict[str, Pause]:
+        return {"billing": self.pauses[-1]} if self.pauses and self.pauses[-1] else {}
 
     # --- inside ---
 

@@ -49,7 +49,7 @@ class Rig:
         self.health = Health()
         self.telemetry = Telemetry()
         self.config = CallbackConfig(name="billing", url="http://localhost/", **keys)
-        self.gate = gate or Gate("billing", self.config.concurrency, self.health)
+        self.gate = gate or Gate(self.config, self.health, self.telemetry)
         self.deliver = Deliver(
             config=self.config,
             stream=stream,

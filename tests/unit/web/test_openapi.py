@@ -112,7 +112,7 @@ async def test_every_path_is_documented_and_no_other(running: Running) -> None:
 async def test_answers_are_as_documented(running: Running) -> None:
     for path in ("/", "/healthz", "/readyz", "/metrics"):
         check("GET", path, await running.call("GET", path, headers={}))
-    for path in ("/api/v1/status", "/api/v1/quarantine", "/api/v1/reconcile"):
+    for path in ("/api/v1/status", "/api/v1/callbacks", "/api/v1/quarantine", "/api/v1/reconcile"):
         check("GET", path, await running.call("GET", path))
         check("GET", path, await running.call("GET", path, headers={}))
 
@@ -178,6 +178,27 @@ async def test_the_quarantine_is_as_documented(running: Running) -> None:
         answer = await running.call(method, f"{path}/{id_}{suffix}")
         assert answer[0] == status, answer
         check(method, f"{path}/{{id}}{suffix}", answer)
+
+
+async def test_callbacks_are_as_documented(running: Running) -> None:
+    path = "/api/v1/callbacks/{name}"
+    calls = [
+        ("GET", "billing", "", None, 200),
+        ("GET", "nobody", "", None, 404),
+        ("POST", "billing", "/pause", b'{"reason":"maintenance"}', 200),
+        ("POST", "billing", "/pause", b"[]", 400),
+        ("POST", "nobody", "/pause", None, 404),
+        ("POST", "billing", "/resume", None, 200),
+        ("POST", "nobody", "/resume", None, 404),
+        ("POST", "billing", "/test", None, 200),
+        ("POST", "billing", "/test", b'{"kind":7}', 400),
+        ("POST", "nobody", "/test", None, 404),
+        ("POST", "billing", "/test", b'{"kind":"voice"}', 409),
+    ]
+    for method, name, suffix, body, status in calls:
+        answer = await running.call(method, f"/api/v1/callbacks/{name}{suffix}", body=body)
+        assert answer[0] == status, answer
+        check(method, path + suffix, answer)
 
 
 async def quarantine(relay: app.Relay, *raws: bytes) -> None:
