@@ -27,6 +27,7 @@ from relay.observe import Telemetry
 from relay.observe.failpoints import Point, reach
 from relay.ports import CallbackSender, DeliverJournal, JournalError, Lease, PostResult
 from relay.stages.deliver.admission import Admission, Batches, Singles
+from relay.stages.deliver.clock import ForwardClock
 from relay.stages.deliver.gate import Gate
 from relay.stages.deliver.job import Job, Lanes
 from relay.stages.deliver.recorder import Recorder
@@ -99,7 +100,8 @@ class Deliver:
         self._sender = sender
         self._gate = gate
         self._telemetry = telemetry
-        self._now_ms = now_ms
+        self._wall_ms = now_ms
+        self._now_ms = ForwardClock(now_ms)
         self._uniform = uniform
         self._wanted = wanted_by(config)
         self._policy = RetryPolicy(config.retry.initial_seconds, config.retry.max_seconds, config.retry.max_age_seconds)
@@ -264,7 +266,7 @@ class Deliver:
         self._gate.backlog[self._stream] = backlog.stored + backlog.unread
         recorder.due_by(at_ms)  # somebody else may have put deliveries there
         allowed = self._gate.allowed_backlog(self._stream, self._config.max_backlog)
-        created_before_ms = self._too_old_ms(at_ms)
+        created_before_ms = self._too_old_ms(self._wall_ms())
         oldest_ms = min(
             (ms for ms in (backlog.oldest_stored_at_ms, backlog.oldest_unread_at_ms) if ms is not None), default=at_ms
         )
@@ -309,7 +311,7 @@ class Deliver:
     async def _attempt(self, job: Job) -> None:
         job.started_at_ms = self._now_ms()
         try:
-            result = await self._sender.post(self._stream, job.members, job.started_at_ms)
+            result = await self._sender.post(self._stream, job.members, self._wall_ms())
         except asyncio.CancelledError:
             del self._running[job]
             self._gate.leave()
@@ -336,7 +338,7 @@ class Deliver:
             return
         reason = failure_reason(result.status, result.error)
         if outcome is AttemptOutcome.GONE:
-            self._gate.pause(Pause(PausedBy.GONE, reason, self._now_ms()))
+            self._gate.pause(Pause(PausedBy.GONE, reason, self._wall_ms()))
         slow_down = result.status in SLOW_DOWN
         self._gate.failed(reason, hold_seconds=_hold_seconds(result) if slow_down else 0.0, slow_down=slow_down)
 
