@@ -31,6 +31,10 @@ class CallbackFigures(NamedTuple):
     backlog: int
     oldest_backlog_at_ms: int | None
     dead_letters: int
+    dropped: int = 0
+    """Dead letters that somebody dropped, ever."""
+    expired: int = 0
+    """Dead letters that were kept as long as they are, ever."""
 
 
 class JournalFigures(NamedTuple):

@@ -20,6 +20,33 @@ class DeadLetter(NamedTuple):
     reason: str
     has_body: bool
 
+    status: int | None = None
+    """What the last attempt was answered with, as far as history reaches."""
+
+
+class DeadLetterFilter(NamedTuple):
+    """Which dead letters are meant: those given up from `since_ms` on and before `until_ms`, and so on; None: any."""
+
+    callback: str | None = None
+    source: str | None = None
+    kind: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    reason: str = ""
+    """A part of the reason, in any case."""
+    status: int | None = None
+
+
+class Revived(NamedTuple):
+    """What became of dead letters that were to be sent again; the others were none any more."""
+
+    ids: tuple[int, ...] = ()
+    reports: int = 0
+    without_body: tuple[int, ...] = ()
+    """They stay: there is nothing left to send."""
+    subscriptions: frozenset[tuple[str, Stream]] = frozenset()
+    """(callback, stream) pairs that have something to send now."""
+
 
 class Quarantined(NamedTuple):
     """Bytes that could not be made into a report, or a record that Kafka refused (then it has a `message_id`)."""
@@ -97,6 +124,14 @@ class AttemptLine(NamedTuple):
     """``delivered``, ``retry`` or ``dead``"""
     error: str
     answer: bytes
+
+
+class DeadLetterContent(NamedTuple):
+    """A dead letter with what it holds and what was tried; members whose entry is gone are left out."""
+
+    letter: DeadLetter
+    members: tuple[Entry, ...]
+    attempts: tuple[AttemptLine, ...]
 
 
 class DeliveryLine(NamedTuple):

@@ -13,6 +13,9 @@ PENDING, DEAD = 0, 1
 DELIVERED, RETRIED, GIVEN_UP = 0, 1, 2
 """Results of an attempt."""
 
+RESULTS = {DELIVERED: "delivered", RETRIED: "retry", GIVEN_UP: "dead"}
+"""What people call them."""
+
 KAFKA = "kafka"
 
 

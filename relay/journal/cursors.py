@@ -6,7 +6,7 @@ import apsw
 import orjson
 
 from relay.domain.report import Stream
-from relay.journal import deliveries, streams
+from relay.journal import deliveries, replays, streams
 from relay.journal.codes import callback_name
 from relay.journal.sql import load
 from relay.journal.statements import Row, one
@@ -29,7 +29,7 @@ def confirm_cursor(
 ) -> None:
     streams.check_lease(db, lease)
     row = streams.find_or_add(db, stream)
-    db.execute(_SQL["keep_kafka_cursor"], (row.id, position, cluster_id, at_ms))
+    _keep_kafka_cursor(db, row.id, position, cluster_id, at_ms)
     db.execute(_SQL["raise_next_seq"], (row.id, position))
 
 
@@ -45,7 +45,7 @@ def advance(
 ) -> None:
     streams.check_lease(db, lease)
     row = streams.find_or_add(db, stream)
-    db.execute(_SQL["keep_kafka_cursor"], (row.id, position, cluster_id, at_ms))
+    _keep_kafka_cursor(db, row.id, position, cluster_id, at_ms)
 
 
 def kafka_position(db: apsw.Connection, stream_id: int) -> int | None:
@@ -106,8 +106,14 @@ def _drop(db: apsw.Connection, callback: str, stream: Stream, at_ms: int) -> boo
     db.execute(_SQL["drop_attempts"], (owner.id, MAX_DROPPED))
     if len(rows) == MAX_DROPPED or db.changes() == MAX_DROPPED:
         return False
+    replays.forget(db, owner.id)
     db.execute(_SQL["drop"], (owner.id,))
     return True
+
+
+def _keep_kafka_cursor(db: apsw.Connection, stream_id: int, position: int, cluster_id: str | None, at_ms: int) -> None:
+    db.execute(_SQL["keep_kafka_cursor"], (stream_id, position, cluster_id, at_ms))
+    db.execute(_SQL["note_publication"], (stream_id, position, at_ms))
 
 
 def _wanted_columns(wanted: Wanted | None) -> tuple[str | None, str | None]:

@@ -199,6 +199,42 @@ def bury(
     return free_those_behind(db, [stored.id for stored, _ in dead])
 
 
+def revive(
+    db: apsw.Connection, owner: Subscription, dead: Sequence[Stored], at_ms: int, *, replay_id: int | None = None
+) -> list[Stored]:
+    """Dead letters to pending ones, due now, as if they were created now; those that were. The others lack a body."""
+    whole = [stored for stored in dead if stored.state == DEAD and has_bodies(db, owner, stored.seqs)]
+    db.executemany(_SQL["revive"], [(stored.id, at_ms, replay_id) for stored in whole])
+    reports = sum(stored.reports for stored in whole)
+    count(db, owner, stored=reports, dead=-reports)
+    wait_in_turn(db, owner, [(stored.id, stored.seqs) for stored in whole])
+    return whole
+
+
+def has_bodies(db: apsw.Connection, owner: Subscription, seqs: Sequence[int]) -> bool:
+    """Whether a full disk, or time, has left all of these entries whole."""
+    (whole,) = one(db, _SQL["whole"], (numbers([owner.base + seq for seq in seqs]),))
+    return bool(whole == len(seqs))
+
+
+def wait_in_turn(db: apsw.Connection, owner: Subscription, stored: Sequence[tuple[int, Sequence[int]]]) -> None:
+    """Deliveries (id, seqs) with a later revision wait behind the pending one with the revision before it.
+
+    What holds several reports waits only for what lies wholly before it: no two can wait for each other.
+    """
+    by_entry = {owner.base + seq: (id_, seqs) for id_, seqs in stored for seq in seqs}
+    later: list[Row] = db.execute(_SQL["later_revisions"], (numbers(by_entry),)).fetchall()
+    for (entry_id,) in later:
+        id_, seqs = by_entry[entry_id]
+        if len(seqs) == 1:
+            db.execute(_SQL["wait_behind"], (id_, owner.base, entry_id, owner.id))
+            continue
+        holders: list[Row] = db.execute(_SQL["earlier_holders"], (owner.base, entry_id, owner.id)).fetchall()
+        before = [holder for holder, first, held in holders if max(_seqs(first, held)) < min(seqs)]
+        if before:
+            db.execute(_SQL["set_behind"], (id_, before[0]))
+
+
 def free_those_behind(db: apsw.Connection, delivery_ids: Collection[int]) -> int:
     db.execute(_SQL["move_behind"], (numbers(delivery_ids),))
     return db.changes()

@@ -72,3 +72,7 @@ def release_fetch(db: apsw.Connection, row: StreamRow, claimed: ClaimedFetch) ->
         raise LeaseLost(f"fetch {claimed.id} of {claimed.stream} was claimed again or unpacked since")
     db.execute(_SQL["release_body"], (claimed.id,))
     db.execute(_SQL["count_out"], (row.id, released[0]))
+    fetch = claimed.fetch
+    times = (fetch.requested_at_ms, fetch.received_at_ms)
+    origin = ORIGIN_CODES[fetch.origin]
+    db.execute(_SQL["arrived"], (row.id, row.next_seq, claimed.id, origin, *times, fetch.status, fetch.complete))

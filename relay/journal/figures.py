@@ -20,7 +20,7 @@ def callbacks(db: apsw.Connection) -> dict[str, CallbackFigures]:
     """Of all streams together."""
     figures: dict[str, CallbackFigures] = {}
     rows: list[Row] = db.execute(_SQL["callbacks"]).fetchall()
-    for name, id_, stream_id, position, last_seq, stored, dead in rows:
+    for name, id_, stream_id, position, last_seq, stored, dead, dropped, expired in rows:
         before = figures.get(name, CallbackFigures(0, None, 0))
         stored_at = _first(db, "oldest_stored", id_) if stored else None
         base = stream_id << SEQ_BITS
@@ -29,6 +29,8 @@ def callbacks(db: apsw.Connection) -> dict[str, CallbackFigures]:
             before.backlog + stored + last_seq - position,
             _oldest(before.oldest_backlog_at_ms, stored_at, unread_at),
             before.dead_letters + dead,
+            before.dropped + dropped,
+            before.expired + expired,
         )
     return figures
 

@@ -1,6 +1,5 @@
 """What people ask the journal: lists in pages, and everything about one messageId."""
 
-from array import array
 from typing import Any
 
 import apsw
@@ -8,7 +7,6 @@ import orjson
 
 from relay.domain.history import (
     AttemptLine,
-    DeadLetter,
     DeliveryLine,
     Gap,
     GapState,
@@ -17,24 +15,15 @@ from relay.domain.history import (
 )
 from relay.domain.report import Entry, GapCause, Stream
 from relay.journal import entries, ids, streams
-from relay.journal.codes import DEAD, DELIVERED, GIVEN_UP, RETRIED, callback_name
+from relay.journal.codes import DEAD, RESULTS
 from relay.journal.sql import load
 from relay.journal.statements import Row
-from relay.journal.streams import SEQ_BITS, StreamRow
+from relay.journal.streams import StreamRow
 
 _SQL = load("history")
 
-_RESULTS = {DELIVERED: "delivered", RETRIED: "retry", GIVEN_UP: "dead"}
 _NEAR = 5000
 """Attempts that begin before a seq and may, as batches, include it."""
-
-
-def dead_letters(db: apsw.Connection, callback: str | None, after_id: int, limit: int) -> list[DeadLetter]:
-    """By id, after `after_id`."""
-    statement = _SQL["dead_letters"] if callback is None else _SQL["dead_letters_of"]
-    name = None if callback is None else callback_name(callback)
-    rows: list[Row] = db.execute(statement, (name, after_id, limit)).fetchall()
-    return [_dead_letter(db, row) for row in rows]
 
 
 def gaps(db: apsw.Connection, stream: Stream | None, after_id: int, limit: int, *, only_open: bool) -> list[Gap]:
@@ -54,24 +43,6 @@ def inspect(db: apsw.Connection, message_id: str) -> list[ReportLife]:
         if row is not None:
             lives += _lives(db, stream, row, message_id)
     return lives
-
-
-def _dead_letter(db: apsw.Connection, row: Row) -> DeadLetter:
-    id_, callback, source, kind, attempts, created_at_ms, dead_at_ms, reason, stream_id, first_seq, seqs = row
-    base = stream_id << SEQ_BITS
-    held = [base | seq for seq in (orjson.loads(seqs) if seqs else [first_seq])]
-    members: list[Row] = db.execute(_SQL["members"], (apsw.carray(array("q", held)),)).fetchall()
-    return DeadLetter(
-        id_,
-        callback,
-        Stream(source, kind),
-        tuple(message_id for message_id, _ in members),
-        attempts,
-        created_at_ms,
-        dead_at_ms,
-        reason,
-        len(members) == len(held) and all(has_body for _, has_body in members),
-    )
 
 
 def _lives(db: apsw.Connection, stream: Stream, row: StreamRow, message_id: str) -> list[ReportLife]:
@@ -102,7 +73,7 @@ def _attempts(db: apsw.Connection, subscriptions: list[Row], entry: Entry) -> tu
             if _includes(entry.seq, *members):
                 callback = name.removeprefix("callback/")
                 seconds = duration_us / 1e6
-                lines.append(AttemptLine(callback, started_ms, seconds, status, _RESULTS[result], error, answer))
+                lines.append(AttemptLine(callback, started_ms, seconds, status, RESULTS[result], error, answer))
     return tuple(sorted(lines, key=lambda line: line.started_at_ms))
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 import apsw
 
 from relay.domain.report import Stream
-from relay.journal import deliveries, streams, tallies
+from relay.journal import deliveries, replays, streams, tallies
 from relay.journal.ids import HOUR_MS
 from relay.journal.sql import load
 from relay.journal.statements import Row, one
@@ -39,7 +39,7 @@ def prune_entries(db: apsw.Connection, stream: Stream, at_ms: int, retention_ms:
     """`short`: the disk is nearly full, so that what all have passed goes before its retention is over."""
     row = streams.find_or_add(db, stream)
     passed = _note_passage(db, row, at_ms, retention_ms)
-    until = passed if short else min(passed, _passed_before(db, row, at_ms - retention_ms))
+    until = passed if short else min(passed, _kept_from(db, row, at_ms - retention_ms))
     end = min(until, row.pruned_to + MAX_ROWS)
     if end <= row.pruned_to:
         return Pruned()
@@ -47,6 +47,8 @@ def prune_entries(db: apsw.Connection, stream: Stream, at_ms: int, retention_ms:
     pruned = db.changes()
     db.execute(_SQL["attempts"], (row.id, row.pruned_to, end))
     attempts = db.changes()
+    db.execute(_SQL["arrivals"], (row.id, end))
+    db.execute(_SQL["publications"], (row.id, end))
     db.execute(_SQL["pruned_to"], (row.id, end))
     tallies.prune(db, row, end)
     return Pruned(entries=pruned, attempts=attempts, more=end < until)
@@ -100,17 +102,20 @@ def expire_dead_letters(db: apsw.Connection, at_ms: int, limits: Retention) -> P
         found: list[Row] = db.execute(_SQL["expired_dead"], (owner.id, before_ms, MAX_ROWS)).fetchall()
         stored = deliveries.find(db, owner, [id_ for (id_,) in found])
         deliveries.end(db, owner, list(stored.values()), at_ms)
-        expired += sum(one_.reports for one_ in stored.values())
+        reports = sum(letter.reports for letter in stored.values())
+        db.execute(_SQL["count_expired"], (owner.id, reports))
+        expired += reports
         more = more or len(found) == MAX_ROWS
     return Pruned(dead_letters=expired, more=more)
 
 
 def drop_old_records(db: apsw.Connection, at_ms: int) -> Pruned:
-    """Quarantined bytes and ended gaps."""
+    """Quarantined bytes, ended gaps, ended replays."""
     gone: list[Row] = db.execute(_SQL["old_quarantine"], (at_ms - LONG_MS, MAX_ROWS)).fetchall()
     for stream_id, count in Counter(stream_id for stream_id, is_open in gone if is_open).items():
         db.execute(_SQL["count_quarantine"], (stream_id, count))
     db.execute(_SQL["old_gaps"], (at_ms - LONG_MS, MAX_ROWS))
+    replays.drop_old(db, at_ms - LONG_MS, MAX_ROWS)
     return Pruned(more=len(gone) == MAX_ROWS)
 
 
@@ -133,6 +138,13 @@ def _note_passage(db: apsw.Connection, row: StreamRow, at_ms: int, retention_ms:
     if last is None or (passed > last[1] and at_ms - last[0] >= retention_ms // _PASSAGES):
         db.execute(_SQL["add_passage"], (row.id, at_ms, passed))
     return passed
+
+
+def _kept_from(db: apsw.Connection, row: StreamRow, at_ms: int) -> int:
+    """What all had passed by then may go; what a replay is still to come to is kept as long again, not for ever."""
+    passed = _passed_before(db, row, at_ms)
+    replayed = replays.held_from(db, row.id, at_ms)
+    return passed if replayed is None else min(passed, replayed)
 
 
 def _passed_before(db: apsw.Connection, row: StreamRow, at_ms: int) -> int:

@@ -13,7 +13,7 @@ APPLICATION_ID = 0x524C4159
 VERSION = 1
 """Each ``sql/schema_{n}.sql`` leads from version n - 1 to n, in one transaction; version 0 is an empty file."""
 
-_SMALL_TABLES = ("meta", "leases", "streams", "gaps", "scans", "subscriptions", "passages")
+_SMALL_TABLES = ("meta", "leases", "streams", "gaps", "scans", "subscriptions", "passages", "replays", "replay_spans")
 _LARGE_TABLES = {
     "fetches": "id",
     "entries": "id",

@@ -37,6 +37,8 @@ def drop_bodies(db: apsw.Connection, stream: Stream, at_ms: int) -> Pruned:
     db.execute(_SQL["entries"], (row.base + row.emptied_to, row.base + end))
     db.execute(_SQL["empty"], (row.base + row.emptied_to, row.base + end))
     db.execute(_SQL["attempts"], (row.id, row.emptied_to, end))
+    db.execute(_SQL["arrivals"], (row.id, end))
+    db.execute(_SQL["publications"], (row.id, end))
     db.execute(_SQL["emptied_to"], (row.id, end))
     tallies.prune(db, row, end)
     return Pruned(entries=len(found), dead_letters=lost, more=bool(found))

@@ -12,6 +12,7 @@ from relay.domain.figures import Recorded
 from relay.domain.report import Decoded, Entry, GapCause, Stream
 from relay.journal import cursors, entries, fetches, recording, streams
 from relay.journal.connection import Tuning
+from relay.journal.sqlite_again import AgainMethods
 from relay.journal.sqlite_deliver import DeliverMethods
 from relay.journal.sqlite_quarantine import QuarantineMethods
 from relay.journal.sqlite_recordings import RecordingMethods
@@ -21,7 +22,7 @@ from relay.journal.threads import JournalThreads, unused_bytes
 from relay.ports import AdoptedRecord, ClaimedFetch, Fetch, Lease, LocalCursor, Pressure, StreamState
 
 
-class SqliteJournal(DeliverMethods, QuarantineMethods, RecordingMethods, UpkeepMethods):
+class SqliteJournal(AgainMethods, DeliverMethods, QuarantineMethods, RecordingMethods, UpkeepMethods):
     """Every method is one transaction, durable when it returns; see the protocols in `relay.ports`."""
 
     def __init__(self, threads: JournalThreads, instance: str, tail: Tail) -> None:

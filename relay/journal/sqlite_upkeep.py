@@ -6,7 +6,7 @@ from functools import partial
 import apsw
 
 from relay.domain.figures import CallbackFigures, JournalFigures, StreamFigures
-from relay.domain.history import DeadLetter, Gap, ReportLife
+from relay.domain.history import Gap, ReportLife
 from relay.domain.report import Stream
 from relay.journal import cursors, figures, history, pruning, recordings, shortage, streams
 from relay.journal.tail import Tail
@@ -54,11 +54,6 @@ class UpkeepMethods:
             self._threads.free_bytes(unused),
             self._threads.writable,
         )
-
-    async def list_dead_letters(
-        self, callback: str | None = None, *, after_id: int = 0, limit: int = 100
-    ) -> list[DeadLetter]:
-        return await self._threads.lists.run_snapshot(lambda db: history.dead_letters(db, callback, after_id, limit))
 
     async def list_gaps(
         self, stream: Stream | None = None, *, only_open: bool = False, after_id: int = 0, limit: int = 100

@@ -4,6 +4,7 @@ All times are Unix milliseconds (`*_ms`), all durations seconds (`*_seconds`). A
 named by meaning; when it returns, what it wrote is durable. Several waiting transactions may share one commit.
 """
 
+from relay.ports.again import DeadLetterJournal, Fed, ReplayJournal
 from relay.ports.delivering import (
     AttemptRecord,
     Backlog,
@@ -27,6 +28,7 @@ from relay.ports.errors import (
     LogsUnavailable,
     ProducerFenced,
     RecordsRefused,
+    ReplayOpen,
     ShelfFull,
     SinkError,
     SinkUnavailable,
@@ -70,9 +72,11 @@ __all__ = [
     "CallbackSender",
     "ClaimedFetch",
     "ComparisonRefused",
+    "DeadLetterJournal",
     "DeliverJournal",
     "Delivery",
     "EventSink",
+    "Fed",
     "Fetch",
     "FiguresJournal",
     "HistoryJournal",
@@ -106,6 +110,8 @@ __all__ = [
     "RecordingSource",
     "RecordingsJournal",
     "RecordsRefused",
+    "ReplayJournal",
+    "ReplayOpen",
     "ReportSource",
     "Retention",
     "SampleSent",

@@ -37,6 +37,14 @@ class RecordsRefused(SinkError):
     """The broker refused a batch for what a record is (too large, invalid): halve it until one record is left."""
 
 
+class ReplayOpen(Exception):
+    """A replay of the callback, `replay_id`, has not ended: it is resumed or cancelled first."""
+
+    def __init__(self, replay_id: int) -> None:
+        super().__init__(f"replay {replay_id} of this callback has not ended")
+        self.replay_id = replay_id
+
+
 class StreamBlocked(SinkError):
     """The broker refuses for a reason outside the records (topic missing, ACL, timestamps): this stream waits."""
 

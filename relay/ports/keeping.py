@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple, Protocol
 
 from relay.domain.figures import JournalFigures
-from relay.domain.history import DeadLetter, Gap, Quarantined, QuarantineFilter, ReportLife, Retried
+from relay.domain.history import Gap, Quarantined, QuarantineFilter, ReportLife, Retried
 from relay.domain.report import Decoded, Stream
 
 
@@ -43,9 +43,6 @@ class FiguresJournal(Protocol):
 class HistoryJournal(Protocol):
     """For people who look into it: lists by ascending id, in pages that begin after `after_id`."""
 
-    async def list_dead_letters(
-        self, callback: str | None = None, *, after_id: int = 0, limit: int = 100
-    ) -> list[DeadLetter]: ...
     async def list_gaps(
         self, stream: Stream | None = None, *, only_open: bool = False, after_id: int = 0, limit: int = 100
     ) -> list[Gap]: ...

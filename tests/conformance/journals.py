@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from relay.domain.history import DeadLetterFilter
 from relay.domain.report import Decoded, Entry, EntryType, GapCause, Origin, Rejected, Report, Stream
 from relay.journal.connection import Tuning
 from relay.journal.sqlite import SqliteJournal
@@ -103,7 +104,8 @@ class Relay:
 
     async def dead(self, callback: str | None = None) -> list[tuple[tuple[str, ...], str]]:
         """(messageIds, reason) of the dead letters."""
-        return [(letter.message_ids, letter.reason) for letter in await self.journal.list_dead_letters(callback)]
+        wanted = DeadLetterFilter(callback=callback)
+        return [(letter.message_ids, letter.reason) for letter in await self.journal.list_dead_letters(wanted)]
 
     async def causes(self) -> list[tuple[GapCause, int, int, int]]:
         """(cause, reads, since, until) of the gaps."""

@@ -149,7 +149,7 @@ async def test_given_up_deliveries_become_dead_letters(relay: Relay) -> None:
     assert letters[("m-1",)].dead_at_ms == T0 + 250
     assert all(letter.has_body for letter in letters.values())
     figures = await relay.journal.figures(T0)
-    assert figures.callbacks["billing"] == (1, T0, 3)
+    assert figures.callbacks["billing"][:3] == (1, T0, 3)
 
 
 async def test_an_attempt_of_a_delivery_that_is_gone_is_history_and_nothing_else(relay: Relay) -> None:
@@ -172,7 +172,7 @@ async def test_a_dead_letter_that_was_delivered_after_all_is_no_longer_dead(rela
     await relay.attempt("billing", given_up(1, id_=id_))
     await relay.attempt("billing", delivered(1, id_=id_, at_ms=T0 + 1))
     assert await relay.dead() == []
-    assert (await relay.journal.figures(T0)).callbacks["billing"] == (0, None, 0)
+    assert (await relay.journal.figures(T0)).callbacks["billing"][:3] == (0, None, 0)
 
 
 async def _three_revisions(journal: SqliteJournal) -> Relay:

@@ -1,5 +1,5 @@
 from relay.domain.figures import StreamFigures
-from relay.domain.history import QuarantineFilter
+from relay.domain.history import DeadLetterFilter, QuarantineFilter
 from relay.domain.report import GapCause, Rejected
 from relay.journal.sqlite import SqliteJournal
 from tests.conformance.journals import SMS, T0, VOICE, Relay, failed, fetch, given_up, own, report
@@ -44,7 +44,7 @@ async def test_a_callback_over_all_its_streams(relay: Relay) -> None:
     await voice.subscribe("billing", earliest=True)
     await relay.attempt("billing", failed(1, next_ms=T0 + 99, at_ms=T0 + 20), given_up(2), position=3)
     await voice.attempt("billing", position=1)
-    assert (await relay.journal.figures(T0)).callbacks == {"billing": (1 + 2 + 2, T0 + 5, 1)}
+    assert (await relay.journal.figures(T0)).callbacks == {"billing": (1 + 2 + 2, T0 + 5, 1, 0, 0)}
 
 
 async def test_lists_come_in_pages(relay: Relay) -> None:
@@ -64,8 +64,8 @@ async def test_dead_letters_come_in_pages(relay: Relay) -> None:
     await relay.attempt("billing", given_up(1), given_up(2))
     await relay.attempt("crm", given_up(3))
     await relay.attempt("billing", given_up(4))
-    first = await relay.journal.list_dead_letters("billing", limit=2)
-    rest = await relay.journal.list_dead_letters("billing", after_id=first[-1].id)
+    first = await relay.journal.list_dead_letters(DeadLetterFilter("billing"), limit=2)
+    rest = await relay.journal.list_dead_letters(DeadLetterFilter("billing"), after_id=first[-1].id)
     assert [letter.message_ids for letter in first + rest] == [("m-1",), ("m-2",), ("m-4",)]
     assert len(await relay.journal.list_dead_letters()) == 4
 

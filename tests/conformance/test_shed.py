@@ -45,7 +45,7 @@ async def test_stored_deliveries_go_first_oldest_first_then_what_is_unread(relay
     assert [ids for ids, _ in await relay.dead()] == [("m-1",), ("m-2", "m-3"), ("m-4",), ("m-5",)]
     assert (await relay.journal.list_dead_letters())[0].dead_at_ms == T0 + 99
     figures = await relay.journal.figures(T0)
-    assert figures.callbacks["billing"] == (1, T0, 5)
+    assert figures.callbacks["billing"][:3] == (1, T0, 5)
 
 
 async def test_what_is_in_flight_stays(relay: Relay) -> None:

@@ -5,6 +5,9 @@ SELECT position, cluster_id, at_ms FROM subscriptions WHERE stream_id = ?1 AND n
 INSERT INTO subscriptions (stream_id, name, position, cluster_id, at_ms) VALUES (?1, 'kafka', ?2, ?3, ?4)
 ON CONFLICT (stream_id, name) DO UPDATE SET position = ?2, cluster_id = ?3, at_ms = ?4, retired_at_ms = NULL;
 
+-- name: note_publication
+INSERT OR IGNORE INTO publications (stream_id, last_seq, at_ms) SELECT ?1, ?2, ?3 WHERE ?2 > 0;
+
 -- name: retire_kafka
 UPDATE subscriptions SET retired_at_ms = at_ms WHERE stream_id = ?1 AND name = 'kafka' AND retired_at_ms IS NULL;
 

@@ -26,10 +26,11 @@ WITH RECURSIVE chain (entry_id) AS (
     SELECT ?2 | previous_seq FROM chain CROSS JOIN entries ON id = entry_id WHERE previous_seq IS NOT NULL
 )
 UPDATE deliveries SET behind = (
-    SELECT max(stored.id) FROM chain
+    SELECT stored.id FROM chain
     CROSS JOIN members ON members.entry_id = chain.entry_id
     CROSS JOIN deliveries AS stored ON stored.id = members.delivery_id
-    WHERE stored.subscription_id = ?4 AND stored.state = 0
+    WHERE stored.subscription_id = ?4 AND stored.state = 0 AND stored.id <> ?1
+    ORDER BY chain.entry_id DESC, stored.id DESC LIMIT 1
 )
 WHERE id = ?1;
 
@@ -78,6 +79,34 @@ UPDATE deliveries SET attempts = attempts + 1, next_attempt_at_ms = ?2 WHERE id 
 UPDATE deliveries
 SET state = 1, attempts = attempts + ?4, behind = NULL, dead_at_ms = ?2, dead_reason = ?3
 WHERE id = ?1 AND state = 0;
+
+-- name: revive
+UPDATE deliveries
+SET state = 0, attempts = 0, created_at_ms = ?2, next_attempt_at_ms = ?2, dead_at_ms = NULL, dead_reason = NULL,
+    replay_id = ?3
+WHERE id = ?1 AND state = 1;
+
+-- name: earlier_holders
+WITH RECURSIVE chain (entry_id) AS (
+    SELECT ?1 | previous_seq FROM entries WHERE id = ?2 AND previous_seq IS NOT NULL
+    UNION ALL
+    SELECT ?1 | previous_seq FROM chain CROSS JOIN entries ON id = entry_id WHERE previous_seq IS NOT NULL
+)
+SELECT deliveries.id, first_seq, seqs FROM chain
+CROSS JOIN members ON members.entry_id = chain.entry_id
+CROSS JOIN deliveries ON deliveries.id = members.delivery_id
+WHERE subscription_id = ?3 AND state = 0
+ORDER BY chain.entry_id DESC;
+
+-- name: set_behind
+UPDATE deliveries SET behind = ?2 WHERE id = ?1;
+
+-- name: later_revisions
+SELECT wanted.value FROM carray(?1) AS wanted CROSS JOIN entries ON entries.id = wanted.value WHERE revision > 1;
+
+-- name: whole
+SELECT count(*) FROM carray(?1) AS wanted CROSS JOIN entries ON entries.id = wanted.value
+WHERE length(entries.value) > 0;
 
 -- name: end
 DELETE FROM deliveries WHERE id IN (SELECT value FROM carray(?1));

@@ -23,5 +23,10 @@ SELECT body FROM fetch_bodies WHERE fetch_id = ?1;
 -- name: release
 DELETE FROM fetches WHERE id = ?1 AND stream_id = ?2 AND claims = ?3 RETURNING entries_estimate;
 
+-- name: arrived
+INSERT OR REPLACE INTO arrivals
+    (stream_id, first_seq, fetch_id, origin, requested_at_ms, received_at_ms, status, complete)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
 -- name: release_body
 DELETE FROM fetch_bodies WHERE fetch_id = ?1;

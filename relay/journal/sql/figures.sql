@@ -15,7 +15,8 @@ SELECT received_at_ms FROM entries WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT 
 SELECT received_at_ms FROM fetches WHERE stream_id = ?1 ORDER BY id LIMIT 1;
 
 -- name: callbacks
-SELECT substr(name, 10), subscriptions.id, stream_id, position, next_seq - 1, stored_reports, dead_reports
+SELECT substr(name, 10), subscriptions.id, stream_id, position, next_seq - 1, stored_reports, dead_reports,
+    dropped_reports, expired_reports
 FROM subscriptions CROSS JOIN streams ON streams.id = stream_id
 WHERE name <> 'kafka' AND retired_at_ms IS NULL ORDER BY name;
 

@@ -1,24 +1,3 @@
--- name: dead_letters
-SELECT deliveries.id, substr(name, 10), source, kind, attempts, created_at_ms, dead_at_ms, dead_reason, stream_id,
-    first_seq, seqs
-FROM deliveries
-CROSS JOIN subscriptions ON subscriptions.id = subscription_id
-CROSS JOIN streams ON streams.id = stream_id
-WHERE state = 1 AND deliveries.id > ?2 AND (?1 IS NULL OR name = ?1)
-ORDER BY deliveries.id LIMIT ?3;
-
--- name: dead_letters_of
-SELECT deliveries.id, substr(name, 10), source, kind, attempts, created_at_ms, dead_at_ms, dead_reason, stream_id,
-    first_seq, seqs
-FROM subscriptions
-CROSS JOIN streams ON streams.id = stream_id
-CROSS JOIN deliveries INDEXED BY deliveries_dead ON subscription_id = subscriptions.id
-WHERE state = 1 AND deliveries.id > ?2 AND name = ?1
-ORDER BY deliveries.id LIMIT ?3;
-
--- name: members
-SELECT message_id, length(entries.value) > 0 FROM carray(?1) AS wanted CROSS JOIN entries ON id = wanted.value;
-
 -- name: gaps
 SELECT gaps.id, source, kind, cause, state, count, since_ms, until_ms, gaps.drained_at_ms, opened_at_ms, ended_at_ms,
     recovered, compared_from_ms, compared_until_ms

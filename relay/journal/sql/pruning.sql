@@ -27,6 +27,16 @@ DELETE FROM attempts
 WHERE subscription_id IN (SELECT id FROM subscriptions WHERE stream_id = ?1) AND first_seq > ?2 AND first_seq <= ?3
     AND NOT EXISTS (SELECT 1 FROM members WHERE entry_id = (?1 << 44 | first_seq));
 
+-- name: arrivals
+DELETE FROM arrivals WHERE stream_id = ?1
+    AND first_seq < (SELECT max(first_seq) FROM arrivals WHERE stream_id = ?1 AND first_seq <= ?2 + 1);
+
+-- name: publications
+DELETE FROM publications WHERE stream_id = ?1 AND last_seq <= ?2;
+
+-- name: count_expired
+UPDATE subscriptions SET expired_reports = expired_reports + ?2 WHERE id = ?1;
+
 -- name: pruned_to
 UPDATE streams SET pruned_to = max(pruned_to, ?2) WHERE id = ?1;
 

@@ -84,6 +84,19 @@ CREATE TABLE fetch_bodies (
     body BLOB NOT NULL
 ) STRICT;
 
+-- The fetches that entries came with: the one of an entry has the greatest first_seq up to its seq, if it is still there.
+CREATE TABLE arrivals (
+    stream_id INTEGER NOT NULL,
+    first_seq INTEGER NOT NULL,
+    fetch_id INTEGER NOT NULL,
+    origin INTEGER NOT NULL,
+    requested_at_ms INTEGER NOT NULL,
+    received_at_ms INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    complete INTEGER NOT NULL,
+    PRIMARY KEY (stream_id, first_seq)
+) STRICT, WITHOUT ROWID;
+
 -- id = stream_id << 44 | seq: appending goes to the end of a stream's range, reading is a range.
 CREATE TABLE entries (
     id INTEGER PRIMARY KEY,
@@ -140,10 +153,20 @@ CREATE TABLE subscriptions (
     retired_at_ms INTEGER,                          -- no longer in the configuration
     stored_reports INTEGER NOT NULL DEFAULT 0,      -- members of pending deliveries
     dead_reports INTEGER NOT NULL DEFAULT 0,        -- members of dead letters
+    dropped_reports INTEGER NOT NULL DEFAULT 0,     -- members of dead letters that somebody dropped
+    expired_reports INTEGER NOT NULL DEFAULT 0,     -- members of dead letters that were kept long enough
     wanted_types TEXT,                              -- JSON array; NULL: all
     wanted_groups TEXT,                             -- the same
     UNIQUE (stream_id, name)
 ) STRICT;
+
+-- When Kafka was known to have which entries: up to last_seq.
+CREATE TABLE publications (
+    stream_id INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (stream_id, last_seq)
+) STRICT, WITHOUT ROWID;
 
 -- When everybody had passed which entry: retention counts from then.
 CREATE TABLE passages (
@@ -165,11 +188,14 @@ CREATE TABLE deliveries (
     first_seq INTEGER NOT NULL,
     seqs TEXT,                                      -- JSON array of the members in order; NULL: first_seq alone
     dead_at_ms INTEGER,
-    dead_reason TEXT
+    dead_reason TEXT,
+    replay_id INTEGER                               -- the replay that stored it, or put it back
 ) STRICT;
 CREATE INDEX deliveries_due ON deliveries (subscription_id, next_attempt_at_ms) WHERE state = 0 AND behind IS NULL;
 CREATE INDEX deliveries_oldest ON deliveries (subscription_id) WHERE state = 0;
 CREATE INDEX deliveries_dead ON deliveries (subscription_id, dead_at_ms) WHERE state = 1;
+CREATE INDEX deliveries_dead_ids ON deliveries (id) WHERE state = 1;
+CREATE INDEX deliveries_replayed ON deliveries (replay_id, state, attempts) WHERE replay_id IS NOT NULL;
 CREATE INDEX deliveries_behind ON deliveries (behind) WHERE behind IS NOT NULL;
 
 -- Which entries a pending delivery or a dead letter holds.
@@ -185,6 +211,34 @@ CREATE TABLE released (
     entry_id INTEGER NOT NULL,
     released_at_ms INTEGER NOT NULL
 ) STRICT;
+
+-- What somebody asked to be sent to a callback again, and how far that has come in each stream.
+CREATE TABLE replays (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    callback TEXT NOT NULL,
+    state INTEGER NOT NULL DEFAULT 0,               -- 0 running, 1 paused, 2 done, 3 cancelled
+    since_ms INTEGER NOT NULL,
+    until_ms INTEGER NOT NULL,
+    status_groups TEXT,                             -- JSON array; NULL: all
+    started_at_ms INTEGER NOT NULL,
+    ended_at_ms INTEGER,
+    dead INTEGER NOT NULL DEFAULT 0                 -- reports that had become dead letters when it ended
+) STRICT;
+CREATE INDEX replays_open ON replays (callback) WHERE state < 2;
+CREATE INDEX replays_ended ON replays (ended_at_ms) WHERE state >= 2;
+CREATE TABLE replay_spans (
+    replay_id INTEGER NOT NULL,
+    subscription_id INTEGER NOT NULL,
+    after_seq INTEGER NOT NULL,                     -- it begins after this entry
+    until_seq INTEGER NOT NULL,
+    position INTEGER NOT NULL,                      -- all entries up to here are looked at
+    pruned_to INTEGER NOT NULL,                     -- of the stream when it was asked for
+    reports INTEGER NOT NULL DEFAULT 0,             -- sent again
+    waiting INTEGER NOT NULL DEFAULT 0,             -- left out, they were about to be sent anyway
+    gone INTEGER NOT NULL DEFAULT 0,                -- entries that were pruned before it came to them
+    PRIMARY KEY (replay_id, subscription_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX replay_spans_of ON replay_spans (subscription_id);
 
 CREATE TABLE attempts (
     subscription_id INTEGER NOT NULL,
