@@ -54,6 +54,8 @@ async def _fail(
         case What.DELAY:
             await asyncio.sleep(fault.seconds)
             await transmission.send(body, headers=headers)
+        case What.DRIP:
+            await transmission.send(body, headers=headers, seconds=fault.seconds)
         case What.HANG:
             await transmission.hang(stopping)
             transmission.close()

@@ -17,6 +17,8 @@ class What(StrEnum):
 
     DELAY = "delay"
     """The answer comes `seconds` late, whether the client is still there or not."""
+    DRIP = "drip"
+    """The body takes `seconds`, a little at a time."""
     HANG = "hang"
     """No answer at all, the connection stays open."""
     STATUS = "status"
@@ -37,7 +39,7 @@ class What(StrEnum):
     """`body` with `status` and `content_type`, whatever they are."""
 
 
-CARRYING = frozenset({What.DELAY, What.RESET_IN_BODY, What.CLOSE_IN_BODY, What.TRUNCATED_GZIP})
+CARRYING = frozenset({What.DELAY, What.DRIP, What.RESET_IN_BODY, What.CLOSE_IN_BODY, What.TRUNCATED_GZIP})
 """These start a response that holds reports. The others leave the queue alone unless told otherwise."""
 
 

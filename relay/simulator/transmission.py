@@ -7,6 +7,7 @@ import struct
 from aiohttp import web
 
 SLICE_BYTES = 256 * 1024
+DROPS = 40
 CONNECTION_CHECK_SECONDS = 0.05
 RESET_LINGER = struct.pack("ii", 1, 0)
 
@@ -25,9 +26,16 @@ class Transmission:
         self._response: web.StreamResponse | None = None
 
     async def send(
-        self, body: bytes, *, status: int = 200, headers: dict[str, str], cut_bytes: int | None = None
+        self,
+        body: bytes,
+        *,
+        status: int = 200,
+        headers: dict[str, str],
+        cut_bytes: int | None = None,
+        seconds: float = 0.0,
     ) -> None:
-        """Status line, headers and the body, or its first `cut_bytes` under a Content-Length of the whole."""
+        """Status line, headers and the body, or its first `cut_bytes` under a Content-Length of the whole; the body in
+        so many seconds."""
         response = web.StreamResponse(status=status, headers=headers)
         response.content_length = len(body)
         self._response = response
@@ -38,7 +46,7 @@ class Transmission:
         try:
             await response.prepare(self._request)
             self.status = status
-            await self._write(response, memoryview(body)[:end])
+            await self._write(response, memoryview(body)[:end], seconds)
             if end == len(body):
                 await response.write_eof()
                 await self.wait_until_sent()
@@ -46,9 +54,12 @@ class Transmission:
         except ConnectionError:
             return
 
-    async def _write(self, response: web.StreamResponse, body: memoryview) -> None:
-        for start in range(0, len(body), SLICE_BYTES):
-            piece = body[start : start + SLICE_BYTES]
+    async def _write(self, response: web.StreamResponse, body: memoryview, seconds: float) -> None:
+        slice_bytes = max(1, len(body) // DROPS) if seconds else SLICE_BYTES
+        for start in range(0, len(body), slice_bytes):
+            if seconds:
+                await asyncio.sleep(seconds / DROPS)
+            piece = body[start : start + slice_bytes]
             self.sent_bytes += len(piece)
             await response.write(piece)
 

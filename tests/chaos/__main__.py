@@ -27,7 +27,7 @@ def main() -> int:
     directory = Path(arguments.directory or tempfile.mkdtemp(prefix="relay-chaos-"))
     print(f"chaos: seed {plan.seed}, everything is kept in {directory}", flush=True)
     settings = {"min.insync.replicas": str(min(arguments.brokers, 2))}
-    kafka = Cluster(directory / "kafka", brokers=arguments.brokers, settings=settings)
+    kafka = Cluster(directory / "kafka", brokers=arguments.brokers, settings=settings, proxied="SASL_PLAINTEXT")
     try:
         kafka.start()
         outcome = asyncio.run(run(plan, directory, kafka))

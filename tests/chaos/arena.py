@@ -1,23 +1,24 @@
 """Where it happens: the whole relay between a simulated API, real brokers behind a proxy, and a callback receiver."""
 
 import asyncio
-import json
-import random
+import os
 import re
 import signal
 import time
-import urllib.request
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import psutil
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from tests.chaos.disk import Disk
 from tests.chaos.evidence import (
     Blow,
     Evidence,
+    JournalFacts,
     Posted,
     Published,
     Sizes,
@@ -25,10 +26,13 @@ from tests.chaos.evidence import (
     read_cursors,
     read_journal,
     read_ledger,
+    read_topic,
     read_topics,
     sha256,
 )
-from tests.kafka.broker import Cluster
+from tests.chaos.inflow import Inflow
+from tests.chaos.shim import Shim
+from tests.kafka.broker import USERS, Cluster
 from tests.kafka.proxy import END_TXN, KafkaProxy
 from tests.receivers.callback import OK, Behaviour, CallbackReceiver
 from tests.scene.processes import RelayProcess, Simulator, free_port, until
@@ -40,10 +44,10 @@ TELEPHONE = r"(?<!\d)38598\d{7}"
 PREFIX = "chaos"
 TRANSACTION_SECONDS = 6
 LOOK_SECONDS = 0.5
+RECOVERY_SECONDS = 120.0
+FETCHES_OF_A_MOMENT = 5
 NOTICED_MS = 200
 """So late at most is a death noticed."""
-OVERSIZED_CHARACTERS = 500_000
-"""Of three bytes each, at random: compressed they are still far above what a broker takes."""
 
 CONFIGURATION = """
 instance: chaos
@@ -51,10 +55,12 @@ sources:
   - name: acme
     base_url: {simulator}
     auth: {{type: api_key, token: {api_key}}}
-    poll: {{limit: 100, interval_seconds: 0.05, max_interval_seconds: 0.2, timeout_seconds: 5}}
+    poll:
+      {{limit: 100, interval_seconds: 0.05, max_interval_seconds: 0.2, timeout_seconds: 5,
+        max_body_bytes: {most_bytes}}}
     reconcile: {{enabled: {recovers}, settle_seconds: 2, requests_per_minute: 6000}}
 journal:
-  url: sqlite:///{directory}/relay.db
+  url: sqlite:///{journal}
   min_free_bytes: 0
 kafka:
   bootstrap_servers: {kafka}
@@ -65,6 +71,7 @@ kafka:
   cursor_topic: {prefix}.cursors
   transaction_timeout_seconds: {transaction_seconds}
   create_topics: {{partitions: 3, replication_factor: {replicas}}}
+  security: {security}
 callbacks:
   - name: billing
     url: "{callback}"
@@ -73,9 +80,18 @@ callbacks:
     timeout_seconds: 2
     retry: {{initial_seconds: 0.2, max_seconds: 2}}
 """
+USER, PASSWORD = "alice", USERS["alice"]
+MECHANISM = "SCRAM-SHA-256"
+SECURITY = {
+    "PLAINTEXT": "{protocol: PLAINTEXT}",
+    "SASL_PLAINTEXT": f"{{protocol: SASL_PLAINTEXT, mechanism: {MECHANISM}, username: {USER}, password: {PASSWORD}}}",
+}
+MOST_BODY_BYTES = 8 << 20
+"""Of an answer of the API."""
+DISK_BYTES = 1 << 30
 
 
-class Arena:
+class Arena(Inflow):
     """All processes of a run, what was done to them, and what is known afterwards."""
 
     def __init__(
@@ -86,30 +102,45 @@ class Arena:
         prefix: str = PREFIX,
         recovers: bool = True,
         environment: Mapping[str, str] | None = None,
+        own_disk: bool = False,
     ) -> None:
-        """`environment`: variables of every relay process."""
+        """`environment`: variables of every relay process. `own_disk`: the journal lies on a small file system of its
+        own, if this process may mount one."""
         self.directory = directory
+        self.disk = Disk(directory / "journal", DISK_BYTES if own_disk else None)
+        self.journal = self.disk.directory / "relay.db"
+        self.shim = Shim(directory)
         self.kafka = kafka
         self.prefix = prefix
         self.proxies = [KafkaProxy(broker, remembered={END_TXN}) for broker in kafka.brokers]
         self.simulator = Simulator(directory, *traffic)
+        super().__init__(self.simulator, KINDS)
         self.behaviour: Behaviour = OK
         """Of the callback receiver, while it is not well."""
         self.posted: list[Posted] = []
         self.blows: list[Blow] = []
-        self.oversized: set[str] = set()
-        self.markers: dict[str, list[str]] = {kind: [] for kind in KINDS}
         self.scrapes: list[str] = []
         self.sizes = Sizes()
+        self.archived: list[Published] = []
+        """What was read of topics before they were deleted; and with that of aborted transactions."""
+        self.archived_uncommitted: list[Published] = []
+        self.past_journals: list[JournalFacts] = []
+        """Of journals in whose place a backup was put."""
+        self.broken_promises: list[str] = []
+        """What faults saw at once and no ledger tells."""
+        self.noticed: Counter[str] = Counter()
+        """How often the relay was seen to say what it must."""
         self.recovers = recovers
         self._webhook = Webhook(SECRET)
-        self._environment = dict(environment or {})
+        self._environment = {**self.shim.environment, **(environment or {})}
         callback_port = free_port()
         self.receiver = CallbackReceiver(keep=False, port=callback_port)
         self.receiver.rule = self._answer
         configuration = CONFIGURATION.format(
             simulator=self.simulator.url,
-            directory=directory,
+            journal=self.journal,
+            most_bytes=MOST_BODY_BYTES,
+            security=SECURITY[kafka.proxied],
             kafka=",".join(proxy.bootstrap_servers for proxy in self.proxies),
             prefix=prefix,
             callback=f"http://127.0.0.1:{callback_port}/hook",
@@ -120,11 +151,14 @@ class Arena:
             replicas=len(kafka.brokers),
         )
         self.relay = RelayProcess(directory, configuration)
+        self.backup: Path | None = None
+        self._journal_id: str | None = None
         self._watch: asyncio.Task[None] | None = None
         self._cleanup = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         try:
+            self._cleanup.enter_context(self.disk)
             for proxy in self.proxies:
                 await self._cleanup.enter_async_context(proxy)
             await self.receiver.start()
@@ -159,6 +193,14 @@ class Arena:
         await asyncio.to_thread(self.relay.kill)
         self.blows.append(Blow(what, begun_ms, now_ms()))
 
+    async def relay_ends(self, what: str, seconds: float) -> None:
+        """Wait until it ends itself, saying why, as after an error of its disk. Raises TimeoutError."""
+        begun_ms = now_ms()
+        code = await self.relay.ended(seconds)
+        if code != 1:
+            self.broken_promises.append(f"{what}: the relay ended with {code}:\n{self.relay.tail()}")
+        self.blows.append(Blow(what, begun_ms - NOTICED_MS, now_ms()))
+
     async def relay_dies(self, what: str, seconds: float) -> None:
         """Wait until it kills itself, as a fail point has it. Raises TimeoutError."""
         code = await self.relay.ended(seconds)
@@ -171,15 +213,25 @@ class Arena:
         assert code == 0, f"relay ended with {code} after SIGTERM:\n{self.relay.tail()}"
 
     async def pause_relay(self, seconds: float) -> None:
+        async with self.standing_still("pause"):
+            await asyncio.sleep(seconds)
+
+    @asynccontextmanager
+    async def standing_still(self, what: str) -> AsyncIterator[None]:
         begun_ms = now_ms()
         self.relay.signal(signal.SIGSTOP)
-        await asyncio.sleep(seconds)
-        self.relay.signal(signal.SIGCONT)
-        self.blows.append(Blow("pause", begun_ms, now_ms()))
+        try:
+            yield
+        finally:
+            self.relay.signal(signal.SIGCONT)
+            self.blows.append(Blow(what, begun_ms, now_ms()))
 
     async def flowing(self, seconds: float, since: float) -> None:
         """Wait until both streams were polled after `since` (Unix time) and have published all that came before."""
         await until(lambda: self._flows(since), seconds, lambda: f"the relay does not recover:\n{self.relay.tail()}")
+
+    async def flows_again(self) -> None:
+        await self.flowing(RECOVERY_SECONDS, time.time())
 
     async def drained(self, seconds: float) -> None:
         """The API has nothing left, every gap has ended, everything is published and called back."""
@@ -187,6 +239,12 @@ class Arena:
         handed_out_by = time.time()
         await until(lambda: self.relay.polled_since(handed_out_by), seconds, "the relay does not poll")
         await until(self._settled, seconds, lambda: f"the relay still has work:\n{self.status()}\n{self.relay.tail()}")
+
+    async def notices(self, what: str, words: str, seconds: float) -> None:
+        """Wait until the relay names itself degraded in such words, and count it; what else happens may hide it."""
+        with suppress(AssertionError):
+            await until(lambda: words in self.status(), seconds, words)
+            self.noticed[what] += 1
 
     def status(self) -> str:
         with suppress(OSError):
@@ -199,46 +257,12 @@ class Arena:
         self.scrapes.append(text)
         return text
 
-    # --- what goes in ---
-
-    async def inject(self, *rules: dict[str, Any]) -> None:
-        """Faults of the API."""
-        await asyncio.to_thread(self._ask_simulator, "faults", list(rules))
-
-    async def clear_faults(self) -> None:
-        await asyncio.to_thread(self._ask_simulator, "faults", None, "DELETE")
-
-    async def put_garbage(self, kind: str, form: str) -> None:
-        """An entry that is no report, among the others."""
-        marker = f"marker-{kind}-{len(self.markers[kind])}-"
-        self.markers[kind].append(marker)
-        broken = f'{{"messageId": "x-{marker}", "callbackData": "{marker}", "status": oops]'
-        entry = broken if form == "broken" else {"callbackData": marker, "status": {"id": 5}}
-        await self._put(kind, entry)
-
-    async def put_oversized(self, kind: str, chance: random.Random) -> None:
-        """A report that no broker takes."""
-        message_id = f"oversized-{len(self.oversized)}"
-        self.oversized.add(message_id)
-        noise = "".join(chr(chance.randrange(0x4E00, 0x9FFF)) for _ in range(OVERSIZED_CHARACTERS))
-        await self._put(kind, a_report(message_id, callbackData=noise))
-
-    async def put_reports(self, kind: str, message_ids: Sequence[str]) -> None:
-        await self._put(kind, *(a_report(message_id) for message_id in message_ids))
-
-    async def _put(self, kind: str, *reports: object) -> None:
-        await asyncio.to_thread(self._ask_simulator, "reports", {"kind": kind, "reports": reports})
-
-    def _ask_simulator(self, path: str, body: object, method: str = "POST") -> None:
-        data = None if body is None else json.dumps(body, ensure_ascii=False).encode()
-        request = urllib.request.Request(f"{self.simulator.url}/simulator/{path}", data=data, method=method)
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            assert answer.status == 200
-
     # --- what comes out ---
 
     def _answer(self, headers: Mapping[str, str], body: bytes) -> Behaviour:
         headers = {name.lower(): value for name, value in headers.items()}
+        if "ce-source" not in headers:  # a request that has gone astray, which the list of targets tells
+            return OK
         try:
             self._webhook.verify(body, dict(headers))
             signed = True
@@ -257,17 +281,19 @@ class Arena:
     def evidence(self) -> Evidence:
         """Once the relay has been stopped in an orderly way."""
         committed, uncommitted = read_topics(self.kafka.bootstrap_servers, self.prefix, KINDS)
-        token = (self.directory / "relay.token").read_text().strip()
+        token = (self.journal.parent / "relay.token").read_text().strip()
         journals = {record.journal for record in committed}
         cursors: dict[str, int | None] = dict.fromkeys(KINDS)
         if len(journals) == 1:
             cursors = read_cursors(self.kafka.bootstrap_servers, self.prefix, journals.pop(), KINDS)
         return Evidence(
             handed_out=read_ledger(self.simulator.ledger),
-            committed=committed,
-            uncommitted=uncommitted,
+            committed=self.archived + committed,
+            uncommitted=self.archived_uncommitted + uncommitted,
             posted=list(self.posted),
-            journal=read_journal(self.directory / "relay.db"),
+            journal=read_journal(self.journal),
+            past_journals=list(self.past_journals),
+            broken_promises=list(self.broken_promises),
             cursors=cursors,
             blows=list(self.blows),
             oversized=frozenset(self.oversized),
@@ -275,17 +301,43 @@ class Arena:
             logs=self.relay.log.read_text(errors="replace"),
             scrapes=list(self.scrapes),
             targets=sorted(self.receiver.targets),
-            canaries=[TELEPHONE, *map(re.escape, (SECRET.removeprefix("whsec_"), API_KEY, token))],
+            canaries=[TELEPHONE, *map(re.escape, (SECRET.removeprefix("whsec_"), API_KEY, PASSWORD, token))],
             sizes=self.sizes,
             recovers=self.recovers,
         )
 
     def evidence_of_topics(self) -> list[Published]:
         committed, _ = read_topics(self.kafka.bootstrap_servers, self.prefix, KINDS)
-        return committed
+        return self.archived + committed
+
+    def journal_id(self) -> str:
+        """As the records have it."""
+        if self._journal_id is None:
+            committed, _ = read_topics(self.kafka.bootstrap_servers, self.prefix, KINDS)
+            self._journal_id = committed[0].journal
+        return self._journal_id
+
+    def lacks(self, needs: str) -> str | None:
+        """Why a fault cannot be made here."""
+        missing = {
+            "": None,
+            "shim": None if self.shim.available else "no C compiler",
+            "disk": None if self.disk.mounted or self.shim.available else "no tmpfs can be mounted, no C compiler",
+            "users": None if self.kafka.proxied != "PLAINTEXT" else "relay is nobody to these brokers",
+        }
+        return missing[needs]
+
+    def archive(self, topic: str) -> None:
+        """Read a topic before it is deleted; nobody writes to it any more."""
+        name = f"{topic} (deleted, {len(self.archived)} before)"
+        committed, uncommitted = (read_topic(self.kafka.bootstrap_servers, topic, all_=all_) for all_ in (False, True))
+        self.archived += [one._replace(topic=name) for one in committed]
+        self.archived_uncommitted += [one._replace(topic=name) for one in uncommitted]
 
     def _flows(self, since: float) -> bool:
         try:
+            if self.relay.metric("relay_fetches_pending") > FETCHES_OF_A_MOMENT:
+                return False
             for kind in KINDS:
                 if self.relay.metric("relay_last_successful_poll_timestamp_seconds", kind=kind) <= since:
                     return False
@@ -304,30 +356,13 @@ class Arena:
 
     async def _watching(self) -> None:
         """The most that the relay takes of what is bounded, and its metrics now and then."""
-        wal = self.directory / "relay.db-wal"
+        wal = f"{self.journal}-wal"
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             with suppress(psutil.Error, OSError, AssertionError):
                 process = psutil.Process(self.relay.pid)
-                seen = Sizes(process.memory_info().rss, process.num_fds(), wal.stat().st_size)
+                seen = Sizes(process.memory_info().rss, process.num_fds(), os.stat(wal).st_size)  # noqa: PTH116 - ASYNC240
                 self.sizes = Sizes(*map(max, self.sizes, seen))
-
-
-def a_report(message_id: str, **more: object) -> dict[str, object]:
-    """A delivered message, sent and done now."""
-    at = time.strftime("%Y-%m-%dT%H:%M:%S.000+0000", time.gmtime())
-    return {
-        "bulkId": "bulk",
-        "messageId": message_id,
-        "to": "385981234567",
-        "sentAt": at,
-        "doneAt": at,
-        "smsCount": 1,
-        "price": {"pricePerMessage": 0.01, "currency": "EUR"},
-        "status": {"groupId": 3, "groupName": "DELIVERED", "id": 5, "name": "DELIVERED_TO_HANDSET", "description": "-"},
-        "error": {"groupId": 0, "groupName": "OK", "id": 0, "name": "NO_ERROR", "description": "-", "permanent": False},
-        **more,
-    }
 
 
 def now_ms() -> int:

@@ -3,24 +3,26 @@
 import asyncio
 import random
 import time
+import traceback
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.chaos.arena import KINDS, Arena, now_ms
+from tests.chaos.arena import KINDS, RECOVERY_SECONDS, Arena, now_ms
 from tests.chaos.checker import Verdict, judge
 from tests.chaos.evidence import Blow, Evidence
 from tests.chaos.faults import FAULTS
 from tests.kafka.broker import Cluster
 from tests.scene.processes import until
 
-RECOVERY_SECONDS = 120.0
 SETTLING_SECONDS = 240.0
 WAIT_FOR_RECOVERY = 0.6
 """In so many cases the next fault waits until the last one has healed; in the others it strikes on top of it."""
 FIRST_SECONDS = 2.5
 """Nothing that was done before the first poll is ever got from the logs, so that must have been read by then."""
+KILLS = ("kill-at-point", "kill-at-point", "kill-at-point", "kill")
+"""These come first while fewer kills have been than should be."""
 LAST_REPORTS = 200
 """Go through a relay that has just started, so that its counters must say exactly these."""
 
@@ -38,12 +40,20 @@ class Plan:
 
     @property
     def traffic(self) -> list[str]:
-        total = int(self.rate * max(self.seconds + 5, self.kills * 9))
+        total = int(self.rate * max(self.seconds + 60, self.kills * 9))
         rates = ["--rate", str(self.rate), "--total", str(total), "--duplicates", "0.03", "--revisions", "0.03"]
         return [*rates, "--final-only", "--seed", str(self.seed)]
 
+    def behind(self, seconds: float, blows: Sequence[Blow]) -> bool:
+        """Whether fewer kills have been than should be by now."""
+        return _kills(blows) < self.kills * min(1.0, seconds / self.seconds)
+
     def goes_on(self, seconds: float, blows: Sequence[Blow]) -> bool:
-        return seconds < self.seconds or sum(blow.what.startswith("kill") for blow in blows) < self.kills
+        return seconds < self.seconds or _kills(blows) < self.kills
+
+
+def _kills(blows: Sequence[Blow]) -> int:
+    return sum(blow.what.startswith(("kill", "pause")) for blow in blows)
 
 
 @dataclass
@@ -54,6 +64,10 @@ class Outcome:
     injected: Counter[str] = field(default_factory=Counter)
     recovery_seconds: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     kills: Counter[str] = field(default_factory=Counter)
+    noticed: Counter[str] = field(default_factory=Counter)
+    """What the relay was seen to say, and what else a fault has to tell."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Faults that cannot be made here, and why."""
     verdict: Verdict = field(default_factory=lambda: Verdict({}, []))
     objections: list[str] = field(default_factory=list)
     """Of the run itself, beside the checker's."""
@@ -65,10 +79,14 @@ class Outcome:
     def told(self) -> str:
         lines = [f"seed {self.plan.seed}, {self.plan.seconds:.0f} s of faults, {self.plan.rate} reports/s of each kind"]
         lines.append("faults injected: " + (_counted(self.injected) or "none"))
-        lines.append("kills and pauses: " + (_counted(self.kills) or "none"))
+        lines += [f"fault {name} left out: {reason}" for name, reason in self.skipped.items()]
+        lines.append(f"kills and pauses: {self.kills.total()}: " + (_counted(self.kills) or "none"))
+        lines.append("noticed: " + (_counted(self.noticed) or "nothing"))
         lines += [f"  {name}: {count}" for name, count in self.verdict.counts.items()]
         lines.append("seconds until both streams flow again (times, median, most):")
         for name, seconds in sorted(self.recovery_seconds.items()):
+            if not seconds:
+                continue
             ordered = sorted(seconds)
             lines.append(f"  {name}: {len(ordered)}, {ordered[len(ordered) // 2]:.1f}, {ordered[-1]:.1f}")
         lines += [f"OBJECTION {objection}" for objection in (*self.objections, *self.verdict.objections)]
@@ -79,11 +97,13 @@ class Outcome:
 async def run(plan: Plan, directory: Path, kafka: Cluster) -> Outcome:
     """From an empty journal to the verdict."""
     outcome = Outcome(plan)
-    async with Arena(directory, kafka, *plan.traffic, prefix=f"chaos-{plan.seed}-{now_ms()}") as arena:
+    prefix = f"chaos-{plan.seed}-{now_ms()}"
+    async with Arena(directory, kafka, *plan.traffic, prefix=prefix, own_disk=True) as arena:
         try:
             await _run(arena, outcome)
-        except AssertionError as error:  # it never came to rest, or died
-            outcome.objections.append(str(error))
+        except Exception as error:
+            outcome.objections.append("".join(traceback.format_exception(error))[-6000:])
+        outcome.noticed = arena.noticed
         outcome.kills = Counter(blow.what for blow in arena.blows)
     return outcome
 
@@ -91,6 +111,7 @@ async def run(plan: Plan, directory: Path, kafka: Cluster) -> Outcome:
 async def _run(arena: Arena, outcome: Outcome) -> None:
     await arena.start_relay()
     await arena.flowing(60, time.time())
+    await until(lambda: has_published(arena), 60, "nothing is published")
     await asyncio.sleep(FIRST_SECONDS)
     await _strike(arena, outcome.plan, random.Random(outcome.plan.seed), outcome)
     await _settle(arena, outcome)
@@ -102,19 +123,24 @@ async def _run(arena: Arena, outcome: Outcome) -> None:
 
 
 async def _strike(arena: Arena, plan: Plan, chance: random.Random, outcome: Outcome) -> None:
+    outcome.skipped = {name: why for name in plan.faults if (why := arena.lacks(FAULTS[name].needs))}
+    possible = [name for name in plan.faults if name not in outcome.skipped]
     order: list[str] = []
     began = time.monotonic()
-    while plan.goes_on(time.monotonic() - began, arena.blows):
+    while plan.goes_on(elapsed := time.monotonic() - began, arena.blows):
         if not order:
-            order = [name for name in plan.faults for _ in range(FAULTS[name].weight)]
+            order = [name for name in possible for _ in range(FAULTS[name].weight)]
             chance.shuffle(order)
-        name = order.pop()
+        name = KILLS[outcome.injected.total() % len(KILLS)] if plan.behind(elapsed, arena.blows) else order.pop()
+        print(f"{elapsed:6.0f} s  {name}", flush=True)
         await FAULTS[name].do(arena, chance)
         outcome.injected[name] += 1
         if chance.random() < WAIT_FOR_RECOVERY:
             outcome.recovery_seconds[name].append(await _recovered(arena))
         else:
             await asyncio.sleep(chance.uniform(0, 1.5))
+    if missed := [name for name in possible if not outcome.injected[name]]:
+        print(f"no time was left for: {', '.join(missed)}", flush=True)
 
 
 async def _recovered(arena: Arena) -> float:
@@ -143,6 +169,13 @@ async def _restart_changes_nothing(arena: Arena, before: Evidence) -> list[str]:
     if len(arena.posted) != len(before.posted):
         changed.append(f"a restart made {len(arena.posted) - len(before.posted)} POSTs")
     return changed
+
+
+def has_published(arena: Arena) -> bool:
+    """Both streams know the cluster that they belong to."""
+    return all(
+        arena.relay.metric("relay_records_published_total", topic=f"{arena.prefix}.{kind}.reports") for kind in KINDS
+    )
 
 
 def _has_looked(arena: Arena) -> bool:

@@ -11,17 +11,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from tests.chaos.evidence import Event, Evidence, Handed, Published, sha256
+from tests.chaos.case import IN_FLIGHT_MS, LATE_MS, SLOW, Case
+from tests.chaos.evidence import Evidence, Handed, Published, sha256
 
-CUTS = frozenset({"reset_in_body", "close_in_body", "truncated_gzip"})
+HOOK = "/hook"
 ORDERLY_CUTS = frozenset({"close_in_body", "truncated_gzip"})
 """All that was sent before the cut arrives."""
-IN_FLIGHT_MS = 3000
-"""So long after the API has ended its answer may the reader still have it in hand only; the machine may be busy."""
-POLL_TIMEOUT_MS = 5000
-"""As configured."""
-LATE_MS = 1500
-"""So long after a kill may the API take up a request of the dead."""
 MOST_RESIDENT_BYTES = 400 << 20
 MOST_DESCRIPTORS = 150
 MOST_WAL_BYTES = 96 << 20
@@ -38,61 +33,6 @@ class Verdict(NamedTuple):
     @property
     def green(self) -> bool:
         return not self.objections
-
-
-class Case:
-    """The evidence, looked at from the sides that several rules need."""
-
-    def __init__(self, evidence: Evidence) -> None:
-        self.evidence = evidence
-        self.records = [record for record in evidence.committed if record.event is not None]
-        self.quarantined = [record for record in evidence.committed if record.event is None]
-        self.refused = evidence.oversized & {_quarantined_id(record) for record in self.quarantined}
-        """messageIds that are in the quarantine because no broker takes the report."""
-        self.by_event: dict[Event, list[Published]] = defaultdict(list)
-        for record in sorted(self.records, key=lambda record: record.seq):
-            assert record.event is not None
-            self.by_event[record.event].append(record)
-        self.handed = {event for response in evidence.handed_out for event in response.events if event is not None}
-        holders = Counter(event for response in evidence.handed_out for event in set(response.events))
-        self.lost = [
-            response
-            for response in evidence.handed_out
-            if any(event is not None and holders[event] == 1 and self.not_read(event) for event in response.events)
-        ]
-        """Responses that did not bring all they held: something that only they held is missing, or came otherwise."""
-
-    def not_read(self, event: Event) -> bool:
-        return all(record.origin == "logs" for record in self.by_event.get(event, ())) and not self.is_refused(event)
-
-    def is_refused(self, event: Event) -> bool:
-        return event[1] in self.refused
-
-    def is_explained(self, response: Handed) -> bool:
-        """By what was done to the answer, or to the process that waited for it."""
-        if response.fault == "delay":  # longer than anybody waits
-            return response.ended_at_ms - response.at_ms >= POLL_TIMEOUT_MS
-        if response.fault is not None:
-            return True
-        return any(
-            response.at_ms <= blow.until_ms + LATE_MS and response.ended_at_ms + IN_FLIGHT_MS >= blow.from_ms
-            for blow in self.evidence.blows
-        )
-
-    def superseded(self, event: Event) -> bool:
-        """The logs hold only the last word on a message, and that one came."""
-        later = [one for one in self.outcomes_of.get(event[:2], ()) if one != event]
-        return any(one in self.by_event for one in later)
-
-    @property
-    def outcomes_of(self) -> dict[tuple[str, str], list[Event]]:
-        found: dict[tuple[str, str], list[Event]] = self.__dict__.setdefault("_outcomes", {})
-        if not found:
-            for response in self.evidence.handed_out:
-                for event in response.events:
-                    if event is not None and event not in found.setdefault(event[:2], []):
-                        found[event[:2]].append(event)
-        return found
 
 
 Rule = Callable[[Case], Iterator[str]]
@@ -159,7 +99,7 @@ def nothing_invented(case: Case) -> Iterator[str]:
 
 def only_oversized_are_refused(case: Case) -> Iterator[str]:
     """Each of them once, with its quarantine entry; the logs lack what made it too large, so from there it passes."""
-    refused = sum(len(seqs) for seqs in case.evidence.journal.refused.values())
+    refused = sum(len(seqs) for seqs in case.refused_seqs.values())
     if refused != len(case.refused):
         yield f"{refused} records were refused, {len(case.refused)} reports too large are in the quarantine"
 
@@ -187,7 +127,7 @@ def seqs_are_gapless(case: Case) -> Iterator[str]:
         yield f"records of {len(journals)} journals"
     for kind, last in journal.last_seqs.items():
         seqs = Counter(record.seq for record in case.evidence.committed if record.kind == kind)
-        refused = journal.refused[kind]
+        refused = case.refused_seqs[kind]
         told = refused.union(seqs)
         yield from _some(f"{kind} seqs are missing", [seq for seq in range(1, last + 1) if seq not in told])
         yield from _some(f"{kind} seqs are there more than once", [seq for seq, count in seqs.items() if count > 1])
@@ -276,7 +216,7 @@ def _webhook_id(source: str, ce_id: str) -> str:
 
 def losses_are_gaps(case: Case) -> Iterator[str]:
     """Each response that did not bring all it held lies in a gap of its stream."""
-    gaps = case.evidence.journal.gaps
+    gaps = [gap for journal in case.journals for gap in journal.gaps]
     yield from _some(
         "responses were lost and no gap tells of it",
         [
@@ -311,7 +251,7 @@ def garbage_is_quarantined(case: Case) -> Iterator[str]:
         holders = [one for one in case.evidence.handed_out if one.kind == kind for event in one.events if event is None]
         for marker, holder in zip(markers, holders, strict=True):
             found = sum(marker.encode() in raw for raw in raws)
-            sure = holder.completed and holder.fault in (None, "delay") and holder not in case.lost
+            sure = holder.completed and holder.fault in {None, *SLOW} and holder not in case.lost
             struck = not sure or any(
                 blow.from_ms <= holder.ended_at_ms + IN_FLIGHT_MS and blow.until_ms + LATE_MS >= holder.at_ms
                 for blow in case.evidence.blows
@@ -346,6 +286,16 @@ def secrets_are_kept(case: Case) -> Iterator[str]:
         yield f"a messageId is in the metrics: {found[0]}"
 
 
+def promises_are_kept(case: Case) -> Iterator[str]:
+    """What was seen while it happened: something refused that was not, written where nothing may be."""
+    yield from case.evidence.broken_promises
+
+
+def nobody_else_is_asked(case: Case) -> Iterator[str]:
+    """A redirect leads to where callbacks are received."""
+    yield from _some("requests followed a redirect", [one for one in case.evidence.targets if not one.startswith(HOOK)])
+
+
 def sizes_are_bounded(case: Case) -> Iterator[str]:
     bounds = (MOST_RESIDENT_BYTES, MOST_DESCRIPTORS, MOST_WAL_BYTES)
     for name, size, bound in zip(case.evidence.sizes._fields, case.evidence.sizes, bounds, strict=True):
@@ -371,6 +321,8 @@ RULES: Sequence[Rule] = (
     garbage_is_quarantined,
     journal_is_sound,
     secrets_are_kept,
+    promises_are_kept,
+    nobody_else_is_asked,
     sizes_are_bounded,
 )
 
@@ -386,20 +338,15 @@ def _counts(case: Case) -> dict[str, int]:
         "records read committed": len(evidence.committed),
         "of them quarantined": len(case.quarantined),
         "records of aborted transactions": len(evidence.uncommitted) - len(evidence.committed),
-        "records refused": sum(len(seqs) for seqs in evidence.journal.refused.values()),
+        "records refused": sum(len(seqs) for seqs in case.refused_seqs.values()),
+        "journals replaced by a backup": len(evidence.past_journals),
         "POSTs": len(evidence.posted),
         "POSTs accepted": sum(one.accepted for one in evidence.posted),
         "deliveries repeated": sum(one.accepted for one in evidence.posted)
         - len({(one.source, one.ce_id) for one in evidence.posted if one.accepted}),
-        "gaps": len(evidence.journal.gaps),
+        "gaps": len({gap for journal in case.journals for gap in journal.gaps}),
         "kills and stops": len(evidence.blows),
     }
-
-
-def _quarantined_id(record: Published) -> str | None:
-    raw = base64.b64decode(json.loads(record.value)["bytes"]) or record.value
-    found = re.search(rb'"messageId":\s*"([^"]+)"', raw)
-    return found[1].decode() if found else None
 
 
 def _told(response: Handed) -> str:

@@ -127,6 +127,10 @@ class Evidence:
     canaries: Sequence[str]
     """Texts that must be nowhere in logs, metrics and URLs; regular expressions."""
     sizes: Sizes
+    past_journals: Sequence[JournalFacts]
+    """Those in whose place a backup was put, each with all it held published."""
+    broken_promises: Sequence[str]
+    """What was seen at once and no ledger tells."""
     recovers: bool
     """Whether lost reads are got back from the logs."""
 
@@ -159,6 +163,11 @@ def read_topics(servers: str, prefix: str, kinds: Sequence[str]) -> tuple[list[P
     topics.append(f"{prefix}.quarantine")
     committed = [_published(record) for record in read_committed(servers, *topics)]
     return committed, [_published(record) for record in read_uncommitted(servers, *topics)]
+
+
+def read_topic(servers: str, topic: str, *, all_: bool) -> list[Published]:
+    """What a read_committed consumer reads, or with records of aborted transactions."""
+    return [_published(record) for record in (read_uncommitted if all_ else read_committed)(servers, topic)]
 
 
 def _published(record: Read) -> Published:

@@ -15,7 +15,7 @@ from relay.observe.failpoints import Point
 from tests.chaos.arena import Arena
 from tests.chaos.campaign import FIRST_SECONDS
 from tests.chaos.checker import judge
-from tests.chaos.faults import FAIL_POINTS
+from tests.chaos.faults_relay import FAIL_POINTS
 from tests.kafka.broker import Cluster
 from tests.scene.account import Event, lost_responses, responses
 from tests.scene.scene import Scene

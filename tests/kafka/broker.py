@@ -1,7 +1,8 @@
 """Apache Kafka for tests: real brokers in KRaft mode on free ports, which can be killed, frozen and started again.
 
 Every broker listens on PLAINTEXT, TLS, MTLS (client certificate required), SASL (PLAIN, SCRAM, OAUTHBEARER without
-encryption), SASL_TLS, and PROXIED: that one tells clients to come to the port PROXY, where a test's proxy may stand.
+encryption), SASL_TLS, and PROXIED (of the protocol wanted): that one tells clients to come to the port PROXY, where a
+test's proxy may stand.
 Users: alice (password `alice-secret`), limited (`limited-secret`); tokens are unsecured JWTs.
 """
 
@@ -13,6 +14,7 @@ import socket
 import subprocess
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,6 +91,7 @@ class Broker:
         certificates: Certificates,
         settings: dict[str, str],
         jvm: tuple[str, ...],
+        proxied: str,
     ) -> None:
         self.node_id = node_id
         self.directory = directory
@@ -97,7 +100,7 @@ class Broker:
         self._process: subprocess.Popen[bytes] | None = None
         directory.mkdir(parents=True)
         self._properties = directory / "server.properties"
-        lines = _properties(node_id, directory, ports, voters, certificates) | settings
+        lines = _properties(node_id, directory, ports, voters, certificates, proxied) | settings
         self._properties.write_text("".join(f"{key}={value}\n" for key, value in lines.items()), encoding="utf-8")
         (directory / "log4j2.properties").write_text(LOG_CONFIGURATION, encoding="utf-8")
 
@@ -174,11 +177,15 @@ class Cluster:
         brokers: int = 1,
         settings: dict[str, str] | None = None,
         jvm: tuple[str, ...] = TEST_JVM,
+        proxied: str = "PLAINTEXT",
+        ports: Sequence[dict[str, int]] = (),
     ) -> None:
+        """`proxied`: the protocol of the listener PROXIED. `ports`: those of another cluster, which is down."""
         self.cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode().replace("-", "A")
         self.certificates = make_certificates(directory / "tls")
-        ports = [dict(zip((*LISTENERS, *OTHER_PORTS), free_ports(len(LISTENERS) + len(OTHER_PORTS)), strict=True))
-                 for _ in range(brokers)]  # fmt: skip
+        self.proxied = proxied
+        ports = list(ports) or [dict(zip((*LISTENERS, *OTHER_PORTS), free_ports(len(LISTENERS) + len(OTHER_PORTS)),
+                                strict=True)) for _ in range(brokers)]  # fmt: skip
         voters = ",".join(f"{number}@{HOST}:{own['CONTROLLER']}" for number, own in enumerate(ports, 1))
         replicas = {
             "offsets.topic.replication.factor": str(brokers),
@@ -188,7 +195,7 @@ class Cluster:
         }
         all_settings = SINGLE_BROKER | replicas | (settings or {})
         self.brokers = [
-            Broker(number, directory / f"broker-{number}", own, voters, self.certificates, all_settings, jvm)
+            Broker(number, directory / f"broker-{number}", own, voters, self.certificates, all_settings, jvm, proxied)
             for number, own in enumerate(ports, 1)
         ]
 
@@ -235,6 +242,10 @@ class Cluster:
         admin = self.admin()
         for created in admin.create_topics(new).values():
             created.result(30)
+
+    def another_in_its_place(self, directory: Path) -> "Cluster":
+        """A cluster of one broker where the first broker of this one listens, once this one is down."""
+        return Cluster(directory, ports=[self.brokers[0].ports], proxied=self.proxied)
 
     def delete_topics(self, *names: str) -> None:
         admin = self.admin()
@@ -289,7 +300,7 @@ def _pkcs8(certificate: trustme.LeafCert) -> bytes:
 
 
 def _properties(
-    node_id: int, directory: Path, ports: dict[str, int], voters: str, certificates: Certificates
+    node_id: int, directory: Path, ports: dict[str, int], voters: str, certificates: Certificates, proxied: str
 ) -> dict[str, str]:
     addresses = [f"{name}://{HOST}:{ports[name]}" for name in LISTENERS]
     properties = {
@@ -301,7 +312,8 @@ def _properties(
         "listeners": ",".join([*addresses, f"CONTROLLER://{HOST}:{ports['CONTROLLER']}"]),
         "advertised.listeners": ",".join([*addresses[:-1], f"PROXIED://{HOST}:{ports['PROXY']}"]),
         "listener.security.protocol.map": ",".join(
-            ["CONTROLLER:PLAINTEXT", *(f"{name}:{protocol}" for name, protocol in LISTENERS.items())]
+            ["CONTROLLER:PLAINTEXT"]
+            + [f"{name}:{protocol}" for name, protocol in {**LISTENERS, "PROXIED": proxied}.items()]
         ),
         "log.dirs": str(directory / "data"),
         "listener.name.mtls.ssl.client.auth": "required",
@@ -311,7 +323,7 @@ def _properties(
         "ssl.truststore.location": str(certificates.ca_file),
         "sasl.enabled.mechanisms": ",".join(MECHANISMS),
     }
-    for listener in ("sasl", "sasl_tls"):
+    for listener in ("sasl", "sasl_tls", "proxied"):
         for mechanism, module in _login_modules().items():
             properties[f"listener.name.{listener}.{mechanism}.sasl.jaas.config"] = module
     return properties

@@ -24,8 +24,8 @@ class Request(NamedTuple):
 class KafkaProxy:
     """`lose_requests`: APIs whose requests never reach the broker; `lose_answers`: the broker acts, nobody hears.
 
-    `silent`: nothing passes either way, connections stay open. `delay_seconds`: so late comes every frame. `seen` has
-    all requests, or those of the APIs in `remembered`.
+    `silent`: nothing passes either way, connections stay open; `mute`: requests pass, no answer does. `delay_seconds`:
+    so late comes every frame. `seen` has all requests, or those of the APIs in `remembered`.
     """
 
     def __init__(self, broker: Broker, *, remembered: Collection[int] | None = None) -> None:
@@ -34,6 +34,7 @@ class KafkaProxy:
         self.lost = 0
         """Requests and answers that did not arrive by these two."""
         self.silent = False
+        self.mute = False
         self.delay_seconds = 0.0
         self.seen: list[Request] = []
         self._remembered = remembered
@@ -111,7 +112,7 @@ class KafkaProxy:
         async def to_client() -> None:
             frame = await _frame(upstream)
             (correlation_id,) = struct.unpack(">i", frame[:4])
-            if await self._passes(api_keys.pop(correlation_id, None), self.lose_answers):
+            if await self._passes(api_keys.pop(correlation_id, None), self.lose_answers) and not self.mute:
                 writer.write(struct.pack(">i", len(frame)) + frame)
                 await writer.drain()
 

@@ -123,6 +123,24 @@ async def test_a_late_answer(start: Start) -> None:
     assert asyncio.get_running_loop().time() - begun >= 0.05
 
 
+async def test_an_answer_that_drips(start: Start) -> None:
+    simulator = await with_fault(start, what="drip", seconds=0.1)
+    begun = asyncio.get_running_loop().time()
+    assert (await get(simulator))[1] == BODY
+    assert asyncio.get_running_loop().time() - begun >= 0.1
+    (ended,) = ledger_lines(simulator, "ended")
+    assert (ended["fault"], ended["whole_reports"], ended["completed"]) == ("drip", 2, True)
+
+
+async def test_an_answer_that_drips_for_too_long_is_cut_by_its_reader(start: Start) -> None:
+    simulator = await with_fault(start, what="drip", seconds=60)
+    async with aiohttp.ClientSession(headers=APP, timeout=aiohttp.ClientTimeout(total=0.2)) as session:
+        with pytest.raises(TimeoutError):
+            async with session.get(simulator.base_url + SMS) as response:
+                await response.read()
+    assert await left(simulator) == 0
+
+
 async def test_an_answer_too_late_for_its_reader_is_lost(start: Start) -> None:
     simulator = await with_fault(start, what="delay", seconds=0.2)
     async with aiohttp.ClientSession(headers=APP, timeout=aiohttp.ClientTimeout(total=0.05)) as session:
