@@ -22,7 +22,12 @@ def main() -> int:
     if unknown := set(faults).difference(FAULTS):
         parser.error(f"there is no fault {', '.join(sorted(unknown))}")
     plan = Plan(
-        seed=arguments.seed, seconds=arguments.seconds, rate=arguments.rate, kills=arguments.kills, faults=faults
+        seed=arguments.seed,
+        seconds=arguments.seconds,
+        rate=arguments.rate,
+        kills=arguments.kills,
+        every=arguments.every,
+        faults=faults,
     )
     directory = Path(arguments.directory or tempfile.mkdtemp(prefix="relay-chaos-"))
     print(f"chaos: seed {plan.seed}, everything is kept in {directory}", flush=True)
@@ -42,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=300.0, help="so long faults are injected (default: 300)")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="repeats an order of faults")
     parser.add_argument("--kills", type=int, default=0, help="and on, until the relay was killed so often")
+    parser.add_argument("--every", action="store_true", help="and on, until each kind of fault was there")
     parser.add_argument("--rate", type=int, default=60, help="reports a second, of each of two kinds")
     parser.add_argument("--faults", help=f"some of: {','.join(FAULTS)}")
     parser.add_argument("--brokers", type=int, default=1, help="3: replication 3, min.insync.replicas 2")

@@ -5,7 +5,7 @@ import random
 import time
 import traceback
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +22,8 @@ WAIT_FOR_RECOVERY = 0.6
 FIRST_SECONDS = 2.5
 """Nothing that was done before the first poll is ever got from the logs, so that must have been read by then."""
 KILLS = ("kill-at-point", "kill-at-point", "kill-at-point", "kill")
-"""These come first while fewer kills have been than should be."""
+"""These come first while fewer kills have been than should be, as a rule."""
+KILLS_FIRST = 0.5
 LAST_REPORTS = 200
 """Go through a relay that has just started, so that its counters must say exactly these."""
 
@@ -35,12 +36,14 @@ class Plan:
     seconds: float
     rate: int = 60
     kills: int = 0
-    """The faults go on until there were so many."""
+    """The faults go on until there were so many; "pause" is one."""
+    every: bool = False
+    """And until each kind was there."""
     faults: Sequence[str] = tuple(FAULTS)
 
     @property
     def traffic(self) -> list[str]:
-        total = int(self.rate * max(self.seconds + 60, self.kills * 9))
+        total = int(self.rate * max(1.5 * self.seconds + 60, self.kills * 12))
         rates = ["--rate", str(self.rate), "--total", str(total), "--duplicates", "0.03", "--revisions", "0.03"]
         return [*rates, "--final-only", "--seed", str(self.seed)]
 
@@ -48,8 +51,8 @@ class Plan:
         """Whether fewer kills have been than should be by now."""
         return _kills(blows) < self.kills * min(1.0, seconds / self.seconds)
 
-    def goes_on(self, seconds: float, blows: Sequence[Blow]) -> bool:
-        return seconds < self.seconds or _kills(blows) < self.kills
+    def goes_on(self, seconds: float, blows: Sequence[Blow], missed: Collection[str]) -> bool:
+        return seconds < self.seconds or _kills(blows) < self.kills or (self.every and bool(missed))
 
 
 def _kills(blows: Sequence[Blow]) -> int:
@@ -127,11 +130,12 @@ async def _strike(arena: Arena, plan: Plan, chance: random.Random, outcome: Outc
     possible = [name for name in plan.faults if name not in outcome.skipped]
     order: list[str] = []
     began = time.monotonic()
-    while plan.goes_on(elapsed := time.monotonic() - began, arena.blows):
+    while plan.goes_on(elapsed := time.monotonic() - began, arena.blows, _missed(possible, outcome)):
         if not order:
             order = [name for name in possible for _ in range(FAULTS[name].weight)]
             chance.shuffle(order)
-        name = KILLS[outcome.injected.total() % len(KILLS)] if plan.behind(elapsed, arena.blows) else order.pop()
+        late = plan.behind(elapsed, arena.blows) and chance.random() < KILLS_FIRST
+        name = chance.choice(KILLS) if late else order.pop()
         print(f"{elapsed:6.0f} s  {name}", flush=True)
         await FAULTS[name].do(arena, chance)
         outcome.injected[name] += 1
@@ -139,8 +143,12 @@ async def _strike(arena: Arena, plan: Plan, chance: random.Random, outcome: Outc
             outcome.recovery_seconds[name].append(await _recovered(arena))
         else:
             await asyncio.sleep(chance.uniform(0, 1.5))
-    if missed := [name for name in possible if not outcome.injected[name]]:
+    if missed := _missed(possible, outcome):
         print(f"no time was left for: {', '.join(missed)}", flush=True)
+
+
+def _missed(possible: Sequence[str], outcome: Outcome) -> list[str]:
+    return [name for name in possible if not outcome.injected[name]]
 
 
 async def _recovered(arena: Arena) -> float:

@@ -27,7 +27,8 @@ FAIL_POINTS = {
     "reconcile.ended": 1,
 }
 """At which hit the process dies at the latest."""
-POINT_SECONDS = 6.0
+POINT_SECONDS = 8.0
+MOST_IN_A_ROW = 3
 
 
 async def kill(arena: Arena, chance: random.Random) -> None:
@@ -46,16 +47,21 @@ async def kill_early(arena: Arena, chance: random.Random) -> None:
 
 
 async def kill_at_point(arena: Arena, chance: random.Random) -> None:
-    point = chance.choice(sorted(FAIL_POINTS))
+    """At a random hit, some times one after the other."""
+    await arena.kill_relay("kill")
+    for _ in range(chance.randint(1, MOST_IN_A_ROW)):
+        await _die_at(arena, chance, chance.choice(sorted(FAIL_POINTS)))
+    await arena.start_relay()
+
+
+async def _die_at(arena: Arena, chance: random.Random, point: str) -> None:
     if point.startswith("reconcile"):  # it needs a gap to come by
         await arena.inject({"what": "reset_in_body", "times": 1, "kind": chance.choice(KINDS)})
-    await arena.kill_relay("kill")
     arena.launch_relay(RELAY_FAILPOINT=f"{point}@{chance.randint(1, FAIL_POINTS[point])}")
     try:
         await arena.relay_dies(f"kill at {point}", POINT_SECONDS)
     except TimeoutError:
         await arena.kill_relay("kill, point not reached")
-    await arena.start_relay()
 
 
 async def restart(arena: Arena, chance: random.Random) -> None:
