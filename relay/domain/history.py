@@ -147,10 +147,42 @@ class DeliveryLine(NamedTuple):
 
 
 class Passage(NamedTuple):
-    """How far a subscription has come: `kafka`, or the name of a callback."""
+    """How far a callback has come in a stream."""
 
-    subscription: str
+    callback: str
     position: int
+
+
+class Arrival(NamedTuple):
+    """The fetch that an entry came with: one answer of the API, or what was pushed."""
+
+    fetch_id: int
+    requested_at_ms: int
+    received_at_ms: int
+    status: int
+    complete: bool
+
+
+class RecordingLine(NamedTuple):
+    """Where the recording of a call stands."""
+
+    state: str
+    """``pending``, ``stored`` or ``given up``"""
+    url: str
+    attempts: int
+    """That failed."""
+    next_attempt_at_ms: int
+    reason: str
+
+
+class Remembered(NamedTuple):
+    """A messageId that is still known, to tell duplicates, though its entries are pruned."""
+
+    stream: Stream
+    revision: int
+    last_seq: int
+    seen_at_ms: int
+    """In whole hours."""
 
 
 class ReportLife(NamedTuple):
@@ -161,3 +193,12 @@ class ReportLife(NamedTuple):
     passages: tuple[Passage, ...]
     deliveries: tuple[DeliveryLine, ...]
     attempts: tuple[AttemptLine, ...]
+    arrival: Arrival | None = None
+    """None: it came otherwise, or that is forgotten."""
+    published_at_ms: int | None = None
+    """When Kafka was known to have it."""
+    gaps: tuple[Gap, ...] = ()
+    """That the fetch opened, or that were open when the logs brought it."""
+    recording: RecordingLine | None = None
+    kafka_position: int | None = None
+    """How far Kafka has come in the stream; None without Kafka."""

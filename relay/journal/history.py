@@ -6,21 +6,26 @@ import apsw
 import orjson
 
 from relay.domain.history import (
+    Arrival,
     AttemptLine,
     DeliveryLine,
     Gap,
     GapState,
     Passage,
+    RecordingLine,
+    Remembered,
     ReportLife,
 )
-from relay.domain.report import Entry, GapCause, Stream
+from relay.domain.report import Entry, GapCause, Origin, Stream
 from relay.journal import entries, ids, streams
-from relay.journal.codes import DEAD, RESULTS
+from relay.journal.codes import DEAD, KAFKA, ORIGINS, RESULTS
 from relay.journal.sql import load
 from relay.journal.statements import Row
 from relay.journal.streams import StreamRow
 
 _SQL = load("history")
+
+_RECORDINGS = ("pending", "stored", "given up")
 
 _NEAR = 5000
 """Attempts that begin before a seq and may, as batches, include it."""
@@ -29,10 +34,7 @@ _NEAR = 5000
 def gaps(db: apsw.Connection, stream: Stream | None, after_id: int, limit: int, *, only_open: bool) -> list[Gap]:
     """By id, after `after_id`."""
     rows: list[Row] = db.execute(_SQL["gaps"], (*(stream or (None, None)), only_open, after_id, limit)).fetchall()
-    return [
-        Gap(id_, Stream(source, kind), GapCause(cause), GapState(state), *rest)
-        for id_, source, kind, cause, state, *rest in rows
-    ]
+    return [_gap(row) for row in rows]
 
 
 def inspect(db: apsw.Connection, message_id: str) -> list[ReportLife]:
@@ -45,16 +47,72 @@ def inspect(db: apsw.Connection, message_id: str) -> list[ReportLife]:
     return lives
 
 
+def remembered(db: apsw.Connection, message_id: str) -> list[Remembered]:
+    found = []
+    for stream in streams.all_streams(db):
+        row = streams.find(db, stream)
+        known = db.execute(_SQL["remembered"], (ids.keys_of(row.id)(message_id),)).fetchone() if row else None
+        if known is not None:
+            revision, last_seq, seen_at_hours = known
+            found.append(Remembered(stream, revision, last_seq, seen_at_hours * ids.HOUR_MS))
+    return found
+
+
 def _lives(db: apsw.Connection, stream: Stream, row: StreamRow, message_id: str) -> list[ReportLife]:
     key = ids.keys_of(row.id)(message_id)
     found: list[Row] = db.execute(_SQL["chain"], (key, row.base)).fetchall()
     heads = entries.heads_of(db, [entry_id for (entry_id,) in found])
     subscriptions: list[Row] = db.execute(_SQL["subscriptions"], (row.id,)).fetchall()
+    kafka_position = next((position for _, name, position in subscriptions if name == KAFKA), None)
+    subscriptions = [row_ for row_ in subscriptions if row_[1] != KAFKA]
     passages = tuple(Passage(name.removeprefix("callback/"), position) for _, name, position in subscriptions)
     return [
-        ReportLife(stream, entry, passages, _deliveries(db, id_), _attempts(db, subscriptions, entry))
+        ReportLife(
+            stream,
+            entry,
+            passages,
+            _deliveries(db, id_),
+            _attempts(db, subscriptions, entry),
+            _arrival(db, row, entry),
+            _published_at_ms(db, row, entry),
+            _gaps(db, row, entry),
+            _recording(db, row, message_id),
+            kafka_position,
+        )
         for id_, entry in entries.join(db, list(heads.values())).items()
     ]
+
+
+def _arrival(db: apsw.Connection, row: StreamRow, entry: Entry) -> Arrival | None:
+    """Entries that came otherwise stand between those of fetches; their times tell them apart."""
+    found = db.execute(_SQL["arrival"], (row.id, entry.seq)).fetchone()
+    if found is None:
+        return None
+    fetch_id, origin, requested_at_ms, received_at_ms, status, complete = found
+    if (ORIGINS[origin], received_at_ms) != (entry.origin, entry.received_at_ms):
+        return None
+    return Arrival(fetch_id, requested_at_ms, received_at_ms, status, bool(complete))
+
+
+def _published_at_ms(db: apsw.Connection, row: StreamRow, entry: Entry) -> int | None:
+    found = db.execute(_SQL["published"], (row.id, entry.seq)).fetchone()
+    return int(found[0]) if found else None
+
+
+def _gaps(db: apsw.Connection, row: StreamRow, entry: Entry) -> tuple[Gap, ...]:
+    statement = _SQL["gaps_then" if entry.origin is Origin.LOGS else "gaps_opened"]
+    rows: list[Row] = db.execute(statement, (row.id, entry.received_at_ms)).fetchall()
+    return tuple(_gap(row_) for row_ in rows)
+
+
+def _recording(db: apsw.Connection, row: StreamRow, message_id: str) -> RecordingLine | None:
+    found = db.execute(_SQL["recording"], (row.id, message_id)).fetchone()
+    return RecordingLine(_RECORDINGS[found[0]], *found[1:]) if found else None
+
+
+def _gap(row: Row) -> Gap:
+    id_, source, kind, cause, state, *rest = row
+    return Gap(id_, Stream(source, kind), GapCause(cause), GapState(state), *rest)
 
 
 def _deliveries(db: apsw.Connection, entry_id: int) -> tuple[DeliveryLine, ...]:

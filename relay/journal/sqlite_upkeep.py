@@ -6,7 +6,7 @@ from functools import partial
 import apsw
 
 from relay.domain.figures import CallbackFigures, JournalFigures, StreamFigures
-from relay.domain.history import Gap, ReportLife
+from relay.domain.history import Gap, Remembered, ReportLife
 from relay.domain.report import Stream
 from relay.journal import cursors, figures, history, pruning, recordings, shortage, streams
 from relay.journal.tail import Tail
@@ -63,6 +63,10 @@ class UpkeepMethods:
     async def inspect(self, message_id: str) -> list[ReportLife]:
         """Everything that is known of a messageId, in every stream."""
         return await self._threads.lists.run_snapshot(lambda db: history.inspect(db, message_id))
+
+    async def remembered(self, message_id: str) -> list[Remembered]:
+        """Of the streams that know the messageId, until `window_seconds` are over."""
+        return await self._threads.lists.run_snapshot(lambda db: history.remembered(db, message_id))
 
     async def _is_short(self, limits: Retention) -> bool:
         unused = await self._threads.lists.run(unused_bytes)

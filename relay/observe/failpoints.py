@@ -49,6 +49,8 @@ class Point(StrEnum):
     """A callback has answered, the attempt has not been recorded."""
     DELIVER_RECORDED = "deliver.recorded"
     """Attempts and cursor are durable, what follows of them has not happened."""
+    REPLAY_FED = "replay.fed"
+    """A part of a replay is among the deliveries, with how far it came; nobody has been told."""
     RECONCILE_EXAMINED = "reconcile.examined"
     """The logs have answered, nothing of it is durable."""
     RECONCILE_RECORDED = "reconcile.recorded"

@@ -121,6 +121,11 @@ def use(redactor: Redactor) -> None:
     _current = redactor
 
 
+def mask_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a report, or of anything else, as they may be shown."""
+    return _current.event(fields)
+
+
 def mask(text: str) -> str:
     """`text` as it may be shown."""
     return _current.shown(text)

@@ -4,7 +4,7 @@ All times are Unix milliseconds (`*_ms`), all durations seconds (`*_seconds`). A
 named by meaning; when it returns, what it wrote is durable. Several waiting transactions may share one commit.
 """
 
-from relay.ports.again import DeadLetterJournal, Fed, ReplayJournal
+from relay.ports.again import DeadLetterJournal, Fed, ReplayJournal, ReplayTarget
 from relay.ports.delivering import (
     AttemptRecord,
     Backlog,
@@ -112,6 +112,7 @@ __all__ = [
     "RecordsRefused",
     "ReplayJournal",
     "ReplayOpen",
+    "ReplayTarget",
     "ReportSource",
     "Retention",
     "SampleSent",

@@ -27,6 +27,14 @@ class DeadLetterJournal(Protocol):
         """Those among `ids` (at most a few thousand) that are gone now, counted as dropped, in one transaction."""
 
 
+class ReplayTarget(NamedTuple):
+    """What of a callback's configuration says how it gets reports again."""
+
+    wanted: Wanted
+    batch_size: int
+    max_backlog: int
+
+
 class Fed(NamedTuple):
     """One step of a replay in one stream."""
 

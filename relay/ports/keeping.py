@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple, Protocol
 
 from relay.domain.figures import JournalFigures
-from relay.domain.history import Gap, Quarantined, QuarantineFilter, ReportLife, Retried
+from relay.domain.history import Gap, Quarantined, QuarantineFilter, Remembered, ReportLife, Retried
 from relay.domain.report import Decoded, Stream
 
 
@@ -48,6 +48,9 @@ class HistoryJournal(Protocol):
     ) -> list[Gap]: ...
     async def inspect(self, message_id: str) -> list[ReportLife]:
         """Everything that is known of a messageId, in every stream, oldest first."""
+
+    async def remembered(self, message_id: str) -> list[Remembered]:
+        """Streams that know the messageId, though `inspect` may find nothing of it any more."""
 
 
 class QuarantineJournal(Protocol):

@@ -4,22 +4,28 @@ Invariant: nothing here can stop or slow the relay's work, and without the token
 """
 
 from relay.web.callbacks import CallbackRoutes
+from relay.web.dead_letters import DeadLetterRoutes
+from relay.web.history import HistoryRoutes
 from relay.web.push import Push, PushEndpoint
 from relay.web.quarantine import QuarantineRoutes
 from relay.web.reconcile import ReconcileRoutes
 from relay.web.recordings import RecordingRoutes
+from relay.web.replays import ReplayRoutes
 from relay.web.service import HttpService, make_push_web, make_web
 from relay.web.token import TOKEN_FILE, api_token
 
 __all__ = [
     "TOKEN_FILE",
     "CallbackRoutes",
+    "DeadLetterRoutes",
+    "HistoryRoutes",
     "HttpService",
     "Push",
     "PushEndpoint",
     "QuarantineRoutes",
     "ReconcileRoutes",
     "RecordingRoutes",
+    "ReplayRoutes",
     "api_token",
     "make_push_web",
     "make_web",

@@ -120,10 +120,19 @@ class Deliver:
         self._running: dict[Job, asyncio.Task[None]] = {}
         self._wake_timer: asyncio.TimerHandle | None = None
         self._closing = False
+        self._stored_elsewhere = False
+
+    def stored_elsewhere(self) -> None:
+        """Somebody else has put deliveries into the journal that are due at once."""
+        self._stored_elsewhere = True
+        self.wake()
 
     async def step(self) -> float:
         """Record, store, fill the lanes, start attempts; seconds until there is something to do again."""
         recorder = self._recorder or await self._open()
+        if self._stored_elsewhere:
+            self._stored_elsewhere = False
+            recorder.due_by(self._now_ms())
         await recorder.record()
         await recorder.store()
         await self._gate.keep(self._journal)
