@@ -21,7 +21,9 @@ RATE = 60
 TRAFFIC = ("--rate", str(RATE), "--duplicates", "0.05", "--revisions", "0.05", "--final-only")
 SECONDS = 4
 """Of traffic for each provocation."""
-DRAIN_SECONDS = 40.0
+DRAIN_SECONDS = 60.0
+SPOILED_DRAIN_SECONDS = 20.0
+"""Some that are spoiled never come to rest."""
 ATTEMPTS = 2
 
 
@@ -136,6 +138,6 @@ async def verdict_on(
         for provoke in provocations:
             await provoke(arena)
         with suppress(AssertionError):  # what was spoiled may never come to rest
-            await arena.drained(DRAIN_SECONDS)
+            await arena.drained(SPOILED_DRAIN_SECONDS if sabotage else DRAIN_SECONDS)
         await arena.terminate_relay()
         return judge(await asyncio.to_thread(arena.evidence))
