@@ -1,6 +1,6 @@
 """Wires the HTTP service: the application, its routes, the ports that it listens on."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from aiohttp import web
 
@@ -18,6 +18,7 @@ from relay.web import (
     QuarantineRoutes,
     ReconcileRoutes,
     RecordingRoutes,
+    Routes,
     api_token,
     make_push_web,
     make_web,
@@ -34,12 +35,14 @@ class Web:
         comparisons: ComparisonRuns,
         shelves: dict[str, RecordingArchive],
         controls: Mapping[str, CallbackControl],
+        more: Sequence[Routes] = (),
     ) -> None:
         self._ground = ground
         self._wakes = wakes
         self._comparisons = comparisons
         self._shelves = shelves
         self._controls = controls
+        self._more = more
         self._push = Push(
             [endpoint for source in ground.config.sources for endpoint in _push_endpoints(source)],
             journal=ground.journal,
@@ -74,6 +77,7 @@ class Web:
                 ReconcileRoutes(self._comparisons),
                 RecordingRoutes(self._shelves),
                 CallbackRoutes(self._controls, journal=ground.journal, now_ms=now_ms),
+                *self._more,
                 *([self._push] if config.http.push_port is None else []),
             ],
         )

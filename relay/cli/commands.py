@@ -7,8 +7,10 @@ import typer
 
 import relay
 from relay.cli.callbacks_commands import callbacks
+from relay.cli.dead_letter_commands import dead_letters
 from relay.cli.options import AsJson, ConfigFile, RelayConfig, RelayUrl, Token, TokenFile
 from relay.cli.quarantine_commands import quarantine
+from relay.cli.replay_commands import inspect, replay
 
 app = typer.Typer(
     name="relay",
@@ -20,6 +22,9 @@ app = typer.Typer(
 )
 app.add_typer(callbacks, name="callbacks")
 app.add_typer(quarantine, name="quarantine")
+app.add_typer(dead_letters, name="dead-letters")
+app.command()(inspect)
+app.command()(replay)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from relay.web.quarantine import QuarantineRoutes
 from relay.web.reconcile import ReconcileRoutes
 from relay.web.recordings import RecordingRoutes
 from relay.web.replays import ReplayRoutes
-from relay.web.service import HttpService, make_push_web, make_web
+from relay.web.service import HttpService, Routes, make_push_web, make_web
 from relay.web.token import TOKEN_FILE, api_token
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "ReconcileRoutes",
     "RecordingRoutes",
     "ReplayRoutes",
+    "Routes",
     "api_token",
     "make_push_web",
     "make_web",

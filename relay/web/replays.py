@@ -91,7 +91,7 @@ class ReplayRoutes:
             return _none(request)
         if run.state is not state:
             return problem(409, f"replay {run.id} is {run.state.name.lower()}")
-        log.info("replay " + state.name.lower(), replay=run.id, callback=run.request.callback)
+        log.info("replay changed", state=state.name.lower(), replay=run.id, callback=run.request.callback)
         self._wake()
         return as_json(_run(run))
 

@@ -1,0 +1,182 @@
+"""`relay replay`: begins a replay in a running relay, shows how far it is, pauses it on Ctrl-C."""
+
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from relay.cli.output import DONE, FAILED, WRONG, complain, print_json, visible
+from relay.cli.place import Place, relay_at
+from relay.cli.remote import Refused, RunningRelay, refused
+from relay.cli.status import age
+
+PATH = "/api/v1/replays"
+LOOK_EVERY_SECONDS = 0.5
+COUNT_TIMEOUT_SECONDS = 600.0
+WRONG_STATUSES = frozenset({400, 404})
+"""Not a time, no such callback or replay: another question would be answered."""
+OVER = frozenset({"done", "cancelled"})
+
+
+def begin(place: Place, request: dict[str, Any], *, detach: bool, as_json: bool) -> int:
+    """Begin one and follow it to its end; with `dry_run` in the request only count."""
+    try:
+        relay = relay_at(place)
+        run = relay.call("POST", PATH, body=request, timeout_seconds=COUNT_TIMEOUT_SECONDS)
+        if request.get("dry_run"):
+            return _told_estimate(run, as_json=as_json)
+        return _watched(relay, run, detach=detach, as_json=as_json)
+    except Refused as error:
+        return _refused(error)
+
+
+def resume(place: Place, id_: int, *, detach: bool, as_json: bool) -> int:
+    """Go on with one that was paused, and follow it to its end."""
+    try:
+        relay = relay_at(place)
+        run = relay.call("POST", f"{PATH}/{id_}/resume")
+        return _watched(relay, run, detach=detach, as_json=as_json)
+    except Refused as error:
+        return _refused(error)
+
+
+def cancel(place: Place, id_: int, *, as_json: bool) -> int:
+    """End one where it is."""
+    try:
+        run = relay_at(place).call("DELETE", f"{PATH}/{id_}")
+    except Refused as error:
+        return _refused(error)
+    _tell(run, as_json=as_json)
+    return DONE
+
+
+def list_replays(place: Place, *, as_json: bool) -> int:
+    """Print the newest hundred."""
+    try:
+        answer = relay_at(place).call("GET", PATH)
+    except Refused as error:
+        return _refused(error)
+    if as_json:
+        print_json(answer)
+    else:
+        _print_table(answer["replays"])
+    return DONE
+
+
+def wrong_use(given: dict[str, Any]) -> str:
+    """What does not go together; empty if all is well."""
+    acts = [name for name in ("resume", "cancel", "list") if given[name]]
+    asked = [name for name in ("callback", "since", "until", "source", "kind", "status_group") if given[name]]
+    if len(acts) > 1 or (acts and (asked or given["dry_run"])):
+        return f"--{acts[0]} goes alone"
+    if not acts and not (given["callback"] and given["since"]):
+        return "give --callback and --since, or --resume, --cancel or --list"
+    return ""
+
+
+def _watched(relay: RunningRelay, run: dict[str, Any], *, detach: bool, as_json: bool) -> int:
+    """Until it is over; the exit code, FAILED unless all of it was delivered."""
+    if not detach:
+        run = _followed(relay, run, quiet=as_json)
+    _tell(run, as_json=as_json)
+    if detach and run["state"] not in OVER:
+        return DONE
+    return DONE if run["state"] == "done" and not (run["dead"] or run["gone"]) else FAILED
+
+
+def _followed(relay: RunningRelay, run: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
+    """Ctrl-C pauses it; what is among the deliveries already is still sent."""
+    path = f"{PATH}/{run['id']}"
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%  {task.fields[told]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=quiet or not sys.stderr.isatty()) as progress:
+        task = progress.add_task(escape(visible(f"replay {run['id']} to {run['callback']}")), total=1.0, told="")
+        try:
+            while run["state"] not in OVER and run["state"] != "paused":
+                progress.update(task, completed=_share(run), told=_counts(run))
+                time.sleep(LOOK_EVERY_SECONDS)
+                run = relay.call("GET", path)
+            progress.update(task, completed=_share(run), told=_counts(run))
+        except KeyboardInterrupt:
+            run = relay.call("POST", f"{path}/pause")
+    return run
+
+
+def _share(run: dict[str, Any]) -> float:
+    """Of the whole way: read from the journal, and no longer waiting for the callback."""
+    sent = 1.0 if not run["reports"] else 1.0 - run["pending"] / run["reports"]
+    return float(run["share_read"] * sent)
+
+
+def _counts(run: dict[str, Any]) -> str:
+    text = f"{run['delivered']:,} delivered, {run['pending']:,} pending"
+    return text + (f", {run['dead']:,} dead" if run["dead"] else "")
+
+
+def _tell(run: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(run)
+        return
+    text = f"replay {run['id']} to {run['callback']}: {run['state']}, {run['reports']:,} sent again, {_counts(run)}"
+    if run["waiting"]:
+        text += f"; {run['waiting']:,} were waiting to be sent anyway"
+    if run["gone"]:
+        text += f"; {run['gone']:,} entries were gone before it came to them"
+    if run["state"] == "paused":
+        text += f"; go on: relay replay --resume {run['id']}"
+    sys.stdout.write(visible(text) + "\n")
+
+
+def _told_estimate(estimate: dict[str, Any], *, as_json: bool) -> int:
+    if as_json:
+        print_json(estimate)
+        return DONE
+    for one in estimate["streams"]:
+        text = f"{one['source']}/{one['kind']}: {one['reports']:,} would be sent again"
+        if one["dead"]:
+            text += f", {one['dead']:,} of them are dead letters now"
+        if one["waiting"]:
+            text += f"; {one['waiting']:,} wait to be sent anyway"
+        sys.stdout.write(visible(text) + "\n")
+    sys.stdout.write(f"{estimate['reports']:,} in all, nothing sent (dry run)\n")
+    return DONE
+
+
+def _refused(error: Refused) -> int:
+    wrong = error.status in WRONG_STATUSES
+    return refused("replay", Refused(str(error), code=WRONG) if wrong else error)
+
+
+def _print_table(runs: list[dict[str, Any]]) -> None:
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    for name in ("id", "callback", "state", "since", "until", "started", "sent", "pending", "dead"):
+        table.add_column(name, justify="left" if name in {"callback", "state"} else "right")
+    now = datetime.now(UTC)
+    for run in runs:
+        numbers = (f"{run[name]:,}" for name in ("reports", "pending", "dead"))
+        cells = (
+            str(run["id"]),
+            run["callback"],
+            run["state"],
+            run["since"][:19],
+            run["until"][:19],
+            age(run["started_at"], now),
+            *numbers,
+        )
+        table.add_row(*(escape(visible(cell)) for cell in cells))
+    Console(highlight=False).print(table if runs else "there are no replays")
+
+
+def complain_of(problem: str) -> int:
+    """Wrong use; the exit code."""
+    return complain(f"relay replay: {problem}", WRONG)
