@@ -1,79 +1,145 @@
-"""Wires the callbacks: a gate and a sender for each, a deliverer for each stream that it follows."""
+"""Wires the callbacks, and lets them come, go and change while everything else runs."""
 
 import asyncio
+from collections.abc import Coroutine, Sequence
 
-from relay.app.ground import Ground, Wakes, now_ms
-from relay.config import CallbackConfig, Config
+from relay.app.callback import Callback
+from relay.app.ground import Ground, Wakes
+from relay.config import CallbackChanges, CallbackConfig, Config, Stamp, callback_changes, tls_stamps
+from relay.domain.pausing import Pause, PausedBy
 from relay.domain.report import Stream
+from relay.ports import ReplayTarget
 from relay.sinks.callback import HttpCallback
-from relay.stages.deliver import CallbackControl, Deliver, Gate, subscribes
+from relay.stages.deliver import CallbackControl, subscribes, wanted_by
 
 GRACE_SECONDS = 5.0
 """Attempts in flight have so long to end when the relay stops."""
 
+LONGEST_GRACE_SECONDS = 30.0
+"""And at most so long while it goes on without their callback, or with it changed."""
+
 
 class Callbacks:
-    """The callbacks of the configuration; `follow` is called for each stream, `close` after room "deliver" stopped."""
+    """The callbacks that run; `follow` is called for each stream, `close` after room "deliver" stopped."""
 
     def __init__(self, ground: Ground, wakes: Wakes) -> None:
-        self._ground = ground
-        self._wakes = wakes
         self.controls: dict[str, CallbackControl] = {}
         """What people do with them, by name."""
-        self._gates: dict[str, Gate] = {}
-        self._senders: dict[str, HttpCallback] = {}
-        self._delivers: list[Deliver] = []
+        self.tls_files: dict[str, tuple[Stamp | None, ...]] = {}
+        """As they were when they were read, by callback."""
+        self._ground = ground
+        self._wakes = wakes
+        self._running: dict[str, Callback] = {}
+        self._streams: list[Stream] = []
 
     async def open(self) -> None:
-        """Make gates and senders. Raises TlsFilesUnusable."""
-        ground = self._ground
-        pauses = await ground.journal.kept_pauses()
-        for config in ground.config.callbacks:
-            gate = Gate(config, ground.health, ground.telemetry, pause=pauses.get(config.name))
-            sender = HttpCallback(config)
-            ground.cleanup.push_async_callback(sender.close)
-            self._gates[config.name], self._senders[config.name] = gate, sender
-            self.controls[config.name] = CallbackControl(
-                config,
-                gate=gate,
-                sender=sender,
-                journal=ground.journal,
-                streams=[stream for stream in streams_of(ground.config) if subscribes(config, stream)],
-                now_ms=now_ms,
-            )
+        """Make those of the configuration. Raises TlsFilesUnusable."""
+        await self.become(self._ground.config.callbacks)
 
     async def follow(self, stream: Stream) -> None:
-        """Start the deliverers of the stream."""
-        for config in self._ground.config.callbacks:
-            if subscribes(config, stream):
-                await self._deliver(config, stream)
+        """Start the deliverers of one more stream."""
+        self._streams.append(stream)
+        for callback in self._running.values():
+            await callback.follow(stream)
+
+    def target_of(self, name: str) -> ReplayTarget | None:
+        """How the callback gets reports again; None if there is none of that name now."""
+        if (callback := self._running.get(name)) is None:
+            return None
+        config = callback.config
+        return ReplayTarget(wanted_by(config), config.batch_size, config.max_backlog)
+
+    def stored(self, name: str, stream: Stream) -> None:
+        """Somebody has put deliveries for it into the journal, due at once."""
+        if (callback := self._running.get(name)) is not None:
+            callback.stored(stream)
+
+    async def become(self, wanted: Sequence[CallbackConfig]) -> CallbackChanges:
+        """From now on these, and no others; what they were before and did not change goes on undisturbed.
+
+        Raises TlsFilesUnusable: then nothing has changed. Raises JournalError: then some have; call it again.
+        """
+        tls_files = await asyncio.to_thread(tls_stamps, wanted)
+        turn = self._turn(wanted, tls_files)
+        senders = [await asyncio.to_thread(HttpCallback, config) for config in (*turn.added, *turn.changed)]
+        self.tls_files = tls_files
+        await _all(
+            *(self._remove(name) for name in turn.removed),
+            *(
+                self._renew(config, sender)
+                for config, sender in zip((*turn.added, *turn.changed), senders, strict=True)
+            ),
+        )
+        return turn
 
     async def close(self) -> None:
-        await asyncio.gather(*(deliver.close(GRACE_SECONDS) for deliver in self._delivers))
+        """Stop all; those that were about to stop, too."""
+        await asyncio.gather(*(callback.stop(GRACE_SECONDS) for callback in self._running.values()))
 
-    async def _deliver(self, config: CallbackConfig, stream: Stream) -> None:
-        name = f"{config.name}/{stream}"
-        deliver = Deliver(
-            config=config,
-            stream=stream,
-            lease=await self._ground.journal.acquire_lease(f"callback/{name}"),
-            journal=self._ground.journal,
-            sender=self._senders[config.name],
-            gate=self._gates[config.name],
-            telemetry=self._ground.telemetry,
-            now_ms=now_ms,
-        )
-        self._delivers.append(deliver)
-        stage = self._ground.stages.start("deliver", f"deliver/{name}", deliver.step)
-        deliver.wake = stage.wake.set
-        self._wakes.follows(stream, stage.name, stage.wake.set)
+    def _turn(
+        self, wanted: Sequence[CallbackConfig], tls_files: dict[str, tuple[Stamp | None, ...]]
+    ) -> CallbackChanges:
+        """A certificate or key renewed in its place is a change, too."""
+        turn = callback_changes([callback.config for callback in self._running.values()], wanted)
+        settled = {config.name for config in (*turn.added, *turn.changed)}
+        renewed = [
+            config
+            for config in wanted
+            if config.name not in settled and tls_files[config.name] != self.tls_files[config.name]
+        ]
+        return turn._replace(changed=(*turn.changed, *renewed))
+
+    async def _remove(self, name: str) -> None:
+        await self._stop(name)
+        self._ground.telemetry.forget_callback(name)
+
+    async def _renew(self, config: CallbackConfig, sender: HttpCallback) -> None:
+        """The old one ends before the new one begins: each delivery has one owner."""
+        pause = await self._pause_for(config)
+        if config.name in self._running:
+            await self._stop(config.name)
+        streams = streams_of(self._ground.config)
+        callback = Callback(config, self._ground, self._wakes, sender=sender, pause=pause, streams=streams)
+        self._running[config.name] = callback
+        self.controls[config.name] = callback.control
+        try:
+            for stream in self._streams:
+                await callback.follow(stream)
+        except Exception:
+            await self._stop(config.name)  # what follows some of its streams would pass for whole
+            raise
+
+    async def _pause_for(self, config: CallbackConfig) -> Pause | None:
+        """A pause outlives a change and a removal; but what said that it was gone is not asked at another URL."""
+        journal = self._ground.journal
+        before = self._running.get(config.name)
+        if before is None:
+            return (await journal.kept_pauses()).get(config.name)
+        pause = before.control.standing.pause
+        if pause is not None and pause.by is PausedBy.GONE and before.config.url != config.url:
+            await journal.keep_pause(config.name, None)
+            return None
+        return pause
+
+    async def _stop(self, name: str) -> None:
+        callback = self._running[name]
+        self.controls.pop(name, None)
+        await callback.stop(min(callback.config.timeout_seconds, LONGEST_GRACE_SECONDS))
+        del self._running[name]
 
 
-def subscriptions(config: Config) -> frozenset[tuple[str, Stream]]:
-    """The (callback, stream) pairs of the configuration."""
-    streams = streams_of(config)
+async def _all(*changes: Coroutine[None, None, None]) -> None:
+    """Each as far as it comes; then the first error, if there is one."""
+    ended = await asyncio.gather(*changes, return_exceptions=True)
+    for error in ended:
+        if error is not None:
+            raise error
+
+
+def subscriptions(streams: Sequence[Stream], callbacks: Sequence[CallbackConfig]) -> frozenset[tuple[str, Stream]]:
+    """The (callback, stream) pairs."""
     return frozenset(
-        (callback.name, stream) for callback in config.callbacks for stream in streams if subscribes(callback, stream)
+        (callback.name, stream) for callback in callbacks for stream in streams if subscribes(callback, stream)
     )
 
 

@@ -45,6 +45,10 @@ class Wakes:
         """`name` tells the followers of a stream apart."""
         self._followers.setdefault(stream, {})[name] = wake
 
+    def leaves(self, stream: Stream, name: str) -> None:
+        """It is not woken any more; may be called twice."""
+        self._followers.get(stream, {}).pop(name, None)
+
     def unpack(self, stream: Stream) -> None:
         """A fetch of the stream was journaled."""
         if (wake := self._unpack.get(stream)) is not None:

@@ -6,15 +6,15 @@ import signal
 import structlog
 
 from relay.app.relay import Relay
-from relay.config import Config
+from relay.config import Config, ConfigFile
 
 log = structlog.get_logger(__name__)
 
 DRAIN_SECONDS = 10.0
 
 
-async def run(config: Config) -> int:
-    """Run until SIGTERM or SIGINT; the exit code.
+async def run(config: Config, file: ConfigFile | None = None) -> int:
+    """Run until SIGTERM or SIGINT; the exit code. SIGHUP, and a change of `file`, renews callbacks and secrets from it.
 
     The first signal stops polling, lets the polls in flight finish and commit, and publishes what is journaled for at
     most DRAIN_SECONDS; a second one leaves that out. Raises what ended a stage (JournalFatal), and OSError or
@@ -29,7 +29,8 @@ async def run(config: Config) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    relay = Relay(config)
+    relay = Relay(config, file)
+    loop.add_signal_handler(signal.SIGHUP, relay.reload)
     try:
         await relay.start()
         await relay.running_until(stop)

@@ -1,32 +1,29 @@
 """The configuration for a command: loaded, or what is wrong with it said without a traceback."""
 
-import os
-from pathlib import Path
-
 import structlog
 
 from relay.cli.output import WRONG, complain
-from relay.config import Config, ConfigError, advice, key_path, load, secret_texts, summary
+from relay.config import Config, ConfigError, ConfigFile, advice, key_path, summary
 from relay.observe import configure_logging
 
 log = structlog.get_logger(__name__)
 
 
-def load_or_complain(file: Path) -> Config | int:
+def load_or_complain(file: ConfigFile) -> Config | int:
     """The configuration, or the exit code after its problems were printed."""
     try:
-        return load(file, os.environ)
+        return file.load()
     except ConfigError as error:
         return complain(str(error), WRONG)
 
 
-def start_logging(config: Config) -> None:
-    """From here on everything is logged as configured, with every secret of the configuration masked."""
+def start_logging(config: Config, file: ConfigFile) -> None:
+    """From here on everything is logged as configured, with every secret of the file masked."""
     configure_logging(
         level=config.log.level,
         style=config.log.format,
         instance=config.instance,
-        secrets=lambda: secret_texts(config),
+        secrets=file.secret_texts,
     )
 
 

@@ -1,6 +1,7 @@
 """A running relay, asked over its HTTP API."""
 
 import json
+import os
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from urllib.parse import urlencode
 
 from relay.cli.loading import load_or_complain
 from relay.cli.output import FAILED, WRONG, complain, visible
-from relay.config import Config, Secret, SecretUnreadable
+from relay.config import Config, ConfigFile, Secret, SecretUnreadable
 from relay.web.token import token_file as token_file_of
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -89,7 +90,7 @@ class RunningRelay(NamedTuple):
 
 def running_relay(*, url: str | None, config: Path | None, token_file: Path | None, token: str | None) -> RunningRelay:
     """The relay that the options of a command mean. Raises Refused, wrong use, if they do not say enough."""
-    loaded = load_or_complain(config) if config is not None else None
+    loaded = load_or_complain(ConfigFile(config, os.environ)) if config is not None else None
     if isinstance(loaded, int):
         raise Refused("", code=loaded)
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import structlog
 import relay
 from relay.cli.loading import load_or_complain, log_summary, start_logging
 from relay.cli.output import FAILED, WRONG, complain
+from relay.config import ConfigFile
 from relay.observe import failpoints
 from relay.ports import JournalFatal
 
@@ -30,10 +32,11 @@ def run_relay(file: Path) -> int:
         deadly = failpoints.armed()
     except failpoints.BadFailPoint as error:
         return complain(str(error), WRONG)
-    config = load_or_complain(file)
+    source = ConfigFile(file, os.environ)
+    config = load_or_complain(source)
     if isinstance(config, int):
         return config
-    start_logging(config)
+    start_logging(config, source)
     log_summary(config, relay.__version__)
     if deadly:
         log.critical(
@@ -45,7 +48,7 @@ def run_relay(file: Path) -> int:
     _spare_collections()
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
-        return asyncio.run(app.run(config))
+        return asyncio.run(app.run(config, source))
     except TlsFilesUnusable as error:
         log.error("relay ends: the configuration cannot be used", error=str(error))  # noqa: TRY400 - it says the cure
         return WRONG

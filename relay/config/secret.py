@@ -1,25 +1,19 @@
 """A value that must not be shown: no text form of it, no error and no log line reveals it."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from relay.config.stamp import Stamp, read_stamp
 
 CONFIGURED = "configured"
 
 
 class SecretUnreadable(Exception):
     """A secret's file cannot be read or is empty, and no earlier value is known. Names the file, never content."""
-
-
-class _Stamp(NamedTuple):
-    """What tells one version of a file from the next, also through the symbolic links of a Kubernetes volume."""
-
-    modified_ns: int
-    inode: int
-    size: int
 
 
 class Secret:
@@ -32,7 +26,7 @@ class Secret:
             raise ValueError("a secret is either a value or a file")
         self._value = value
         self._file = file
-        self._stamp: _Stamp | None = None
+        self._stamp: Stamp | None = None
 
     @property
     def file(self) -> Path | None:
@@ -45,10 +39,13 @@ class Secret:
         assert self._value is not None  # noqa: S101 - the constructor or _refresh gave it
         return self._value
 
+    def become(self, other: "Secret") -> None:
+        """From now on whoever holds this one reveals the other's value."""
+        self._value, self._file, self._stamp = other._value, other._file, other._stamp  # noqa: SLF001 - alike
+
     def _refresh(self, file: Path) -> None:
         try:
-            status = file.stat()
-            stamp = _Stamp(status.st_mtime_ns, status.st_ino, status.st_size)
+            stamp = read_stamp(file)
             if stamp == self._stamp:
                 return
             value = file.read_text(encoding="utf-8").rstrip("\r\n")

@@ -39,6 +39,11 @@ class _ByLabels(Generic[MetricT]):
         if self._children.pop(labels, None) is not None:
             self._metric.remove(*labels)
 
+    def drop_all_of(self, first: str) -> None:
+        """Those whose first label this is."""
+        for labels in [labels for labels in self._children if labels[0] == first]:
+            self.drop(*labels)
+
 
 class Telemetry:
     """Counts what stages tell. What they call is cheap, returns nothing and never fails for what it is told."""
@@ -53,6 +58,16 @@ class Telemetry:
         self._make_callback_metrics()
         self._journal = JournalMetrics()
         self.registry.register(self._journal)
+        self._config_good = Gauge(
+            "relay_config_last_reload_successful",
+            "0 while the configuration file is refused and the one before stays in use",
+            registry=self.registry,
+        )
+        self._configured_at = Gauge(
+            "relay_config_last_reload_success_timestamp_seconds",
+            "When the configuration in use was taken from its file",
+            registry=self.registry,
+        )
         build = self._gauge("build_info", "Version of relay and of Python; always 1", "version", "python")
         build.of(relay.__version__, platform.python_version()).set(1)
         ProcessCollector(registry=self.registry)
@@ -109,6 +124,22 @@ class Telemetry:
 
     def callback_paused(self, callback: str, paused: bool) -> None:
         self._callback_paused.of(callback).set(paused)
+
+    def forget_callback(self, callback: str) -> None:
+        """It is no longer configured: its series end."""
+        for metric in (self._attempts, self._attempt_duration, self._callback_paused):
+            metric.drop_all_of(callback)
+
+    # --- configuration ---
+
+    def configured(self, at_ms: int) -> None:
+        """The configuration file, as it is now, is in use."""
+        self._config_good.set(1)
+        self._configured_at.set(at_ms / 1000)
+
+    def configuration_refused(self) -> None:
+        """The configuration file cannot be used as it is now; the one before stays in use."""
+        self._config_good.set(0)
 
     # --- recordings ---
 

@@ -101,6 +101,18 @@ class Stages:
             stage.stop()
         await asyncio.gather(*(self._tasks[stage] for stage in stages), return_exceptions=True)
 
+    async def end(self, stages: Iterable[Stage]) -> None:
+        """As `stop`, for some of a room while the others run; they leave nothing behind but the error of one that had
+        ended by itself."""
+        ending = list(stages)
+        for stage in ending:
+            stage.stop()
+        await asyncio.gather(*(self._tasks[stage] for stage in ending), return_exceptions=True)
+        for stage in ending:
+            self._health.recover(stage.name)
+            if not self.failed.is_set():
+                self._forget(stage)
+
     def cancel(self, *rooms: str) -> None:
         """For those whose step may be left undone."""
         for stage in self._in(rooms):
@@ -111,6 +123,12 @@ class Stages:
         for task in self._tasks.values():
             if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                 raise error
+
+    def _forget(self, stage: Stage) -> None:
+        del self._tasks[stage]
+        for room in self._rooms.values():
+            if stage in room:
+                room.remove(stage)
 
     def _in(self, rooms: Iterable[str]) -> list[Stage]:
         return [stage for room in rooms for stage in self._rooms.get(room, ())]

@@ -31,6 +31,11 @@ class Upkeep:
         self._subscriptions = subscriptions
         self._now_ms = now_ms
 
+    def follow(self, retention: Retention, subscriptions: Collection[tuple[str, Stream]]) -> None:
+        """From the next step on by another configuration."""
+        self._retention = retention
+        self._subscriptions = subscriptions
+
     async def step(self) -> float:
         await self._retire()
         pruned = await self._journal.prune(self._now_ms(), self._retention)

@@ -12,7 +12,7 @@ import structlog
 from click.testing import Result
 
 import relay
-from relay.config import Config
+from relay.config import Config, ConfigFile
 from relay.ports import JournalFatal
 
 Command = Callable[..., Result]
@@ -24,7 +24,7 @@ def app_runs(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Config], in
     """Put a function in the place of the wired relay."""
 
     def install(behave: Callable[[Config], int]) -> None:
-        async def run(config: Config) -> int:
+        async def run(config: Config, file: ConfigFile) -> int:
             return behave(config)
 
         app = ModuleType("relay.app")
