@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import RawResponseMessage
 
 from relay.sinks.addresses import refusal
 from relay.sinks.resolver import IsolatedResolver
@@ -19,8 +20,12 @@ KEEPALIVE_SECONDS = 4.0
 """Idle connections are closed before servers do (5 s is a common default): a POST that meets a closing one fails."""
 
 MAX_WIRE_BYTES = 512 * 1024
-"""So much may come for one POST, with all that is around the body that is read: heads of informational answers and
-extensions of chunks have no end by themselves."""
+"""So much may come for one POST, with all that is around the body: extensions of chunks have no end by themselves."""
+
+MAX_INFORMATIONAL = 16
+"""Answers below 200 before the one that counts; a server sends one or two."""
+
+_PIECE_BYTES = 8 * 1024
 
 AddressInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[Any, ...]]
 
@@ -30,7 +35,7 @@ class AddressRefused(OSError):
 
 
 class AnswerTooLarge(aiohttp.ClientPayloadError):
-    """More than MAX_WIRE_BYTES came for one POST."""
+    """More came for one POST than MAX_WIRE_BYTES or MAX_INFORMATIONAL allow."""
 
 
 class GuardedConnector(aiohttp.TCPConnector):
@@ -59,24 +64,47 @@ def _bounded_handler(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
 
 
 class _BoundedHandler(ResponseHandler):
-    """Reads at most MAX_WIRE_BYTES between one `set_response_params`, which begins an answer, and the next."""
+    """Bounds what is read between one `set_response_params`, which begins an answer, and the next."""
 
     _left_bytes = MAX_WIRE_BYTES
+    _left_informational = MAX_INFORMATIONAL
+    _has_status = False
 
     def set_response_params(self, **keys: Any) -> None:
         self._left_bytes = MAX_WIRE_BYTES
+        self._left_informational = MAX_INFORMATIONAL
+        self._has_status = False
         super().set_response_params(**keys)
 
     def data_received(self, data: bytes) -> None:
         self._left_bytes -= len(data)
-        if self._left_bytes >= 0:
+        if self._left_bytes < 0:
+            self._give_up()
+        elif self._has_status or len(data) <= _PIECE_BYTES:
             super().data_received(data)
-        elif self.transport is not None:
-            self._give_up(self.transport)
+        else:
+            self._feel_its_way(data)
 
-    def _give_up(self, transport: asyncio.Transport) -> None:
-        error = AnswerTooLarge(f"more than {MAX_WIRE_BYTES >> 10} KiB of it came")
+    def feed_data(self, data: tuple[RawResponseMessage, aiohttp.StreamReader], size: int = 0) -> None:
+        """Called with the head of each answer."""
+        if data[0].code >= 200:
+            self._has_status = True
+        else:
+            self._left_informational -= 1
+        super().feed_data(data, size)
+        if self._left_informational < 0:
+            self._give_up()
+
+    def _feel_its_way(self, data: bytes) -> None:
+        """Piece by piece: thousands of informational answers, all parsed at once, would stop everything else."""
+        for start in range(0, len(data), _PIECE_BYTES):
+            if self._exception is None:
+                super().data_received(data[start : start + _PIECE_BYTES])
+
+    def _give_up(self) -> None:
+        error = AnswerTooLarge(f"more than {MAX_WIRE_BYTES >> 10} KiB or {MAX_INFORMATIONAL} heads came")
         if self._payload is not None:
             self._payload.set_exception(error)
         self.set_exception(error)
-        transport.abort()
+        if self.transport is not None:
+            self.transport.abort()

@@ -84,7 +84,11 @@ class HttpChannel:
         if connector is None or destination is None:
             connector, destination = self._open()
         while True:
-            connection = await connector.connect(destination, [], _NO_LIMITS)
+            try:
+                connection = await connector.connect(destination, [], _NO_LIMITS)
+            except (aiohttp.ClientError, OSError):
+                connector.clear_dns_cache()  # where the name led to does not work: it may lead elsewhere by now
+                raise
             if connection.protocol is not None and not connection.protocol.should_close:
                 return connection
             connection.close()

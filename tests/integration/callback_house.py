@@ -1,11 +1,12 @@
 """Deliverers on the real journal, wired as in the application: what tests with real receivers share."""
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import apsw
 
 from relay.config import CallbackConfig
 from relay.domain.report import Decoded, Origin, Report, Stream
@@ -122,10 +123,23 @@ class House:
         return backlog.stored == 0 and backlog.unread == 0
 
     def count(self, query: str) -> int:
-        with sqlite3.connect(f"file:{self.path}?mode=ro", uri=True) as db:
-            (number,) = db.execute(query).fetchone()
-        db.close()
-        return int(number or 0)
+        return next((int(number or 0) for (number,) in self.rows(query)), 0)
+
+    def tries(self, callback: str = "billing") -> list[tuple[int | None, str]]:
+        """Status and error of each attempt that is recorded, in the order in which they began."""
+        return self.rows(
+            "SELECT status, error FROM attempts JOIN subscriptions ON subscriptions.id = subscription_id "
+            f"WHERE name = 'callback/{callback}' ORDER BY started_at_ms, first_seq"
+        )
+
+    def rows(self, query: str) -> list[Any]:
+        """By the journal's own library: another one in the same process would take the locks of the first away."""
+        db = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            db.set_busy_timeout(1000)
+            return db.execute(query).fetchall()
+        finally:
+            db.close()
 
 
 def names(count: int, start: int = 0) -> list[str]:
