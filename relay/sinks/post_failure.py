@@ -61,6 +61,8 @@ def _classify_by_configuration(error: BaseException) -> tuple[str, str]:
             return "signing", str(error)
         case HeaderUnusable():
             return "request", str(error)
+        case aiohttp.InvalidURL():  # 127.1, 2130706433
+            return "address", "the host is neither a name nor an address in full; correct url"
         case _:
             return "request", type(error).__name__
 
