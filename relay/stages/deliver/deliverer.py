@@ -147,13 +147,14 @@ class Deliver:
     async def close(self, grace_seconds: float) -> None:
         """End: no new attempts; those in flight get `grace_seconds`, then they are broken off; record what ended.
 
-        An attempt that was broken off is not recorded: it is made again after the next start, with the same id.
+        An attempt that was broken off is not recorded: it is made again by whoever follows, with the same id. Nothing
+        else is.
         """
         self._closing = True
         self._gate.withdraw(self._launch)
         if self._wake_timer is not None:
             self._wake_timer.cancel()
-        tasks = list(self._running.values())
+        jobs, tasks = list(self._running), list(self._running.values())
         if tasks:
             await asyncio.wait(tasks, timeout=grace_seconds)
             for task in tasks:
@@ -164,7 +165,7 @@ class Deliver:
         self._running.clear()
         if self._recorder is not None:
             try:
-                await self._recorder.record()
+                await self._recorder.leave([job for job in jobs if job.result is None])
             except JournalError as error:
                 log.warning("attempts not recorded, they are repeated", callback=self._name, error=str(error))
 

@@ -120,6 +120,13 @@ class Recorder:
         await self.store()
         await self.park([*jobs, *self._ended])
 
+    async def leave(self, broken_off: Iterable[Job]) -> None:
+        """Record what ended; what it has overtaken is stored, so that nothing that is delivered is read again."""
+        await self.record()
+        await self.store()
+        overtaken = self.window.overtaken
+        await self.park([job for job in (*broken_off, *self._lanes.fresh) if job.seq in overtaken])
+
     def forget(self, jobs: Iterable[Job]) -> None:
         """Stored deliveries that wait in the journal from now on, no longer in memory."""
         self.loaded.difference_update([job.delivery_id for job in jobs if job.delivery_id is not None])

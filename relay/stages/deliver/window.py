@@ -35,6 +35,16 @@ class Window:
         return self.read_to
 
     @property
+    def overtaken(self) -> set[int]:
+        """Those that are open while something read after them is finished: the cursor is before it because of them."""
+        last = set()
+        for place, seq in zip(range(self._opened, 0, -1), reversed(self._open), strict=False):
+            if self._open[seq] != place:
+                break
+            last.add(seq)
+        return self._open.keys() - last
+
+    @property
     def span(self) -> int:
         """How many were opened since the oldest that is still open."""
         return self._opened - next(iter(self._open.values()), self._opened)

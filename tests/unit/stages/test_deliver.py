@@ -1,6 +1,7 @@
 """The deliverer on a journal in memory: what is sent, when, and what is recorded of it."""
 
 import asyncio
+import copy
 
 import pytest
 
@@ -131,15 +132,42 @@ async def test_retries_survive_a_restart() -> None:
     assert sender.posts == [("m-1",), ("m-1",)]
 
 
-async def test_attempts_that_were_not_recorded_are_made_again_after_a_restart() -> None:
+async def test_after_a_kill_what_a_broken_attempt_held_up_is_posted_again() -> None:
     journal, sender = journal_of(3), ToldSender()
     sender.hang("m-2")
+    async with Rig(journal, sender).running():
+        await until(lambda: len(journal.attempts) == 2)
+        killed = copy.deepcopy(journal)
+    assert killed.position == 1  # 3 is recorded, 2 holds the cursor
+    async with Rig(killed, sender).running():
+        await until(lambda: killed.position == 3)
+    assert sender.posts == [("m-1",), ("m-2",), ("m-3",), ("m-2",), ("m-3",)]
+
+
+async def test_after_a_stop_only_attempts_that_were_broken_off_are_made_again() -> None:
+    journal, sender = journal_of(4), ToldSender()
+    sender.hang("m-2")
+    sender.hang("m-4")
     async with Rig(journal, sender).running(grace_seconds=0.0):
         await until(lambda: len(journal.attempts) == 2)
-    assert journal.position == 1  # 3 is recorded, 2 holds the cursor
+    assert [stored.seqs for stored in journal.deliveries.values()] == [(2,)]
+    assert journal.position == 3
     async with Rig(journal, sender).running():
-        await until(lambda: journal.position == 3)
-    assert sender.posts == [("m-1",), ("m-2",), ("m-3",), ("m-2",), ("m-3",)]
+        await until(lambda: journal.position == 4 and not journal.deliveries)
+    assert sorted(sender.posts) == [("m-1",), ("m-2",), ("m-2",), ("m-3",), ("m-4",), ("m-4",)]
+
+
+async def test_what_is_delivered_before_a_revision_that_waits_is_not_posted_again_after_a_stop() -> None:
+    entries = [entry(1, "a"), entry(2, "a", revision=2, type_=EntryType.COMPLETION), *map(entry, (3, 4, 5))]
+    journal, sender = MemoryJournal(entries=entries), ToldSender()
+    sender.hang("m-4")
+    async with Rig(journal, sender, concurrency=1).running(grace_seconds=0.0):
+        await until(lambda: len(journal.attempts) == 2 and sender.in_flight == 1)
+    assert sender.posts == [("a",), ("m-3",), ("m-4",)]
+    assert journal.position == 3
+    async with Rig(journal, sender, concurrency=1).running():
+        await until(lambda: journal.position == 5 and not journal.deliveries)
+    assert sorted(sender.posts[3:]) == [("a#2",), ("m-4",), ("m-5",)]
 
 
 async def test_closing_waits_for_what_is_in_flight_and_records_it() -> None:
