@@ -59,7 +59,7 @@ class Callback:
         stage = self._ground.stages.start("deliver", f"deliver/{name}", deliver.step)
         deliver.wake = stage.wake.set
         self._delivering[stream] = deliver, stage
-        self._wakes.follows(stream, stage.name, stage.wake.set)
+        self._wakes.follows(stream, stage.name, deliver.entries_came)
 
     def stored(self, stream: Stream) -> None:
         """Somebody has put deliveries of the stream into the journal, due at once."""

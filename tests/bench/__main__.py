@@ -7,6 +7,7 @@ topics on the same warm broker. Prints, asserts nothing. Parts:
   paced     Kafka alone, at a steady rate: cost and delay when it is not overrun
   callback  the same with a callback, one report in a POST
   batched   the same with a callback of batch_size 100
+  neighbours  a callback at a steady rate, alone and beside 19 that never answer: delays of both, CPU, memory, disk
   backlog   a broker that answers nothing while a million reports come: memory, and how fast it drains
   window    ten million ids in the dedup window, beside an empty one
 
@@ -29,17 +30,18 @@ from pathlib import Path
 
 import apsw
 
-from tests.bench import figures, window
+from tests.bench import figures, neighbours, window
 from tests.bench.backlog import backlog, described
 from tests.bench.figures import Measured
 from tests.bench.floor import PARTITIONS, FloorProcess, FloorRound
+from tests.bench.neighbours import beside_neighbours
 from tests.bench.processes import running_broker
 from tests.bench.profile import profiler
 from tests.bench.throughput import Case, paced, saturated
 from tests.kafka.broker import Cluster
 from tests.kafka.distribution import KafkaMissing, kafka_jars
 
-PARTS = ("kafka", "paced", "callback", "batched", "backlog", "window")
+PARTS = ("kafka", "paced", "callback", "batched", "neighbours", "backlog", "window")
 FLOOR_TOPIC = "floor"
 
 
@@ -75,6 +77,19 @@ class Bench:
 
     def batched(self) -> None:
         self._saturated("batched", "one callback, batch_size 100", self._options.batched_reports, "batch_size: 100")
+
+    def neighbours(self) -> None:
+        options = self._options
+        for hanging in (0, options.neighbours):
+            measuring = beside_neighbours(
+                self._new(f"neighbours-{hanging}"),
+                self._kafka,
+                rate=options.neighbours_rate,
+                seconds=options.neighbours_seconds,
+                hanging=hanging,
+                profiling=self._profiler(f"neighbours-{hanging}"),
+            )
+            print(neighbours.described(asyncio.run(measuring)), flush=True)
 
     def backlog(self) -> None:
         measuring = backlog(
@@ -151,6 +166,9 @@ def _parser() -> argparse.ArgumentParser:
         "rounds": (3, "of each part; the median is shown"),
         "rate": (5_000, "reports/s, for paced"),
         "seconds": (10, "for paced"),
+        "neighbours": (19, "that hang, for neighbours"),
+        "neighbours-rate": (1_000, "reports/s, for neighbours"),
+        "neighbours-seconds": (40, "for neighbours: they time out after 15"),
         "backlog": (1_000_000, "unpublished reports, for backlog"),
         "ids": (10_000_000, "in the dedup window, for window"),
     }

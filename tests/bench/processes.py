@@ -64,6 +64,9 @@ class Received(NamedTuple):
     posts: int
     reports: int
     last_at: float
+    age_p50_seconds: float = 0.0
+    """Of the reports since it was asked before, when they came; only if it was told to look."""
+    age_p99_seconds: float = 0.0
 
 
 class Receiver:
@@ -75,8 +78,8 @@ class Receiver:
 
     @classmethod
     @contextlib.contextmanager
-    def running(cls) -> Iterator[Self]:
-        command = [sys.executable, "-m", "tests.receivers.counting"]
+    def running(cls, *arguments: str) -> Iterator[Self]:
+        command = [sys.executable, "-m", "tests.receivers.counting", *arguments]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             receiver = cls(process)
             yield receiver
@@ -87,8 +90,8 @@ class Receiver:
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
-        posts, reports, last_at = self._line().split()
-        return Received(int(posts), int(reports), float(last_at))
+        posts, reports, last_at, p50, p99 = self._line().split()
+        return Received(int(posts), int(reports), float(last_at), float(p50), float(p99))
 
     def _line(self) -> str:
         assert self._process.stdout is not None
@@ -189,10 +192,16 @@ class Scene:
 
 @contextlib.asynccontextmanager
 async def running_scene(
-    directory: Path, kafka: Cluster, traffic: Traffic, *, callback: str | None = None
+    directory: Path,
+    kafka: Cluster,
+    traffic: Traffic,
+    *,
+    callback: str | None = None,
+    ages: bool = False,
+    hanging: int = 0,
 ) -> AsyncIterator[Scene]:
     """`directory` exists and names the topics; it may hold a journal. `callback`: keys of one beside name, address and
-    secret."""
+    secret; `ages`: its receiver looks how old reports are. So many callbacks more are `hanging`: they never answer."""
     name = re.sub(r"[^a-z0-9-]", "-", directory.name.lower())
     simulator = HeldSimulator(
         directory, "--total", str(traffic.total // len(KINDS)), "--rate", str(traffic.rate / len(KINDS))
@@ -209,9 +218,13 @@ async def running_scene(
         )
         receiver = None
         if callback is not None:
-            receiver = stack.enter_context(Receiver.running())
-            keys = f'name: bench, url: "{receiver.url}", secrets: ["{SECRET}"], start: earliest'
-            configuration += f"callbacks: [{{{keys}, {callback}}}]\n"
+            receiver = stack.enter_context(Receiver.running(*(["--ages"] if ages else [])))
+            dead_url = stack.enter_context(Receiver.running("--delay", "3600")).url if hanging else ""
+            places = {"bench": receiver.url} | {f"hanging-{number}": dead_url for number in range(hanging)}
+            configuration += "callbacks:\n" + "".join(
+                f'  - {{name: {name}, url: "{url}", secrets: ["{SECRET}"], start: earliest, {callback}}}\n'
+                for name, url in places.items()
+            )
         relay = RelayProcess(directory, configuration)
         stack.callback(relay.kill)
         await relay.start()

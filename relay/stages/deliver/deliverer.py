@@ -122,6 +122,12 @@ class Deliver:
         self._closing = False
         self._stored_elsewhere = False
 
+    def entries_came(self) -> None:
+        """There are new entries in the stream. A callback that hangs or is spared has no room for them: it is not
+        woken for each commit, so that it costs its neighbours nothing."""
+        if self._recorder is None or self._room_for_fresh():
+            self.wake()
+
     def stored_elsewhere(self) -> None:
         """Somebody else has put deliveries into the journal that are due at once."""
         self._stored_elsewhere = True

@@ -189,6 +189,31 @@ async def test_another_callback_is_not_paused_with_it() -> None:
     assert paused.sender.posts == []
 
 
+# --- neighbours ---
+
+
+async def test_new_entries_wake_only_whoever_has_room_for_them() -> None:
+    journal, sender = journal_of(5000), ToldSender()
+    sender.default = asyncio.get_running_loop().create_future()
+    rig = Rig(journal, sender, concurrency=4)
+    woken: list[str] = []
+    async with rig.running():
+        await until(lambda: sender.in_flight == 4)
+        await settled(lambda: journal.reads)
+        rig.deliver.wake, wake = lambda: woken.append("full"), rig.deliver.wake
+        rig.deliver.entries_came()
+        rig.gate.pause(BY_HAND)
+        rig.deliver.entries_came()
+        assert woken == []
+        rig.gate.resume()
+        rig.deliver.wake = wake
+        sender.default.set_result(OK)
+        await until(lambda: journal.position == 5000, seconds=20)
+        journal.entries.append(entry(5001, received_at_ms=START_MS))
+        rig.deliver.entries_came()
+        await until(lambda: journal.position == 5001, seconds=0.9)
+
+
 # --- half open ---
 
 
