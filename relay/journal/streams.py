@@ -123,7 +123,8 @@ def open_gap(db: apsw.Connection, row: StreamRow, cause: GapCause, *, until_ms: 
     """From the last good answer until now. Without a good answer since, an open one of that cause only grows."""
     since_ms = _since_ms(row, at_ms)
     if db.execute(_SQL["extend_gap"], (row.id, cause, since_ms, until_ms)).fetchone() is None:
-        db.execute(_SQL["open_gap"], (row.id, cause, since_ms, until_ms, row.drained_at_ms, at_ms))
+        drained_at_ms = None if row.drained_at_ms is None else min(row.drained_at_ms, at_ms)
+        db.execute(_SQL["open_gap"], (row.id, cause, since_ms, until_ms, drained_at_ms, at_ms))
 
 
 def _give_up_mark(db: apsw.Connection, row: StreamRow, at_ms: int) -> None:
@@ -132,5 +133,7 @@ def _give_up_mark(db: apsw.Connection, row: StreamRow, at_ms: int) -> None:
 
 
 def _since_ms(row: StreamRow, at_ms: int) -> int:
-    """What came before the request of the last good answer was in that answer, or is still in the queue."""
-    return next(since for since in (row.answered_from_ms, row.first_poll_at_ms, at_ms) if since is not None)
+    """What came before the request of the last good answer was in that answer, or is still in the queue. Never in the
+    future: a clock that was put back would make a gap in which nothing can have been lost."""
+    known = next(since for since in (row.answered_from_ms, row.first_poll_at_ms, at_ms) if since is not None)
+    return min(known, at_ms)

@@ -93,6 +93,33 @@ async def test_unread_is_one_gap_however_often_it_is_said(relay: Relay) -> None:
     assert await relay.causes() == [(GapCause.UNREAD, 1, T0, T0 + 47 * 3_600_000)]
 
 
+HOUR_MS = 3_600_000
+
+
+async def test_after_the_clock_was_put_back_a_lost_read_is_a_gap_of_now(relay: Relay) -> None:
+    await relay.journal.mark_poll(relay.lease, SMS, T0 + HOUR_MS)
+    await relay.journal.end_poll(relay.lease, SMS, T0 + HOUR_MS + 100, None, success=True)
+
+    await relay.journal.mark_poll(relay.lease, SMS, T0)
+    await relay.journal.end_poll(relay.lease, SMS, T0 + 3000, GapCause.TIMEOUT, success=False)
+
+    (gap,) = await relay.journal.list_gaps(SMS)
+    assert (gap.since_ms, gap.until_ms, gap.drained_at_ms) == (T0, T0 + 3000, T0)
+    state = await relay.journal.open_stream(relay.lease, SMS, T0 + 4000)
+    assert (state.first_poll_at_ms, state.last_success_at_ms) == (T0, T0)
+
+
+async def test_a_poll_interrupted_under_a_clock_ahead_is_a_gap_of_now(relay: Relay) -> None:
+    await relay.journal.mark_poll(relay.lease, SMS, T0 + HOUR_MS)
+    await relay.journal.end_poll(relay.lease, SMS, T0 + HOUR_MS + 100, None, success=True)
+    await relay.journal.mark_poll(relay.lease, SMS, T0 + HOUR_MS + 200)
+
+    await relay.journal.mark_poll(relay.lease, SMS, T0)
+
+    (gap,) = await relay.journal.list_gaps(SMS)
+    assert (gap.cause, gap.since_ms, gap.until_ms, gap.drained_at_ms) == (GapCause.INTERRUPTED, T0, T0, T0)
+
+
 async def test_a_good_answer_counts_once_it_was_understood(relay: Relay) -> None:
     await relay.journal.append_fetch(relay.lease, SMS, fetch(at_ms=T0 + 500), None)
     assert (await relay.journal.open_stream(relay.lease, SMS, T0)).last_success_at_ms is None

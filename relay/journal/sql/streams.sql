@@ -18,8 +18,11 @@ INSERT INTO streams (source, kind) VALUES (?1, ?2);
 SELECT source, kind FROM streams ORDER BY id;
 
 -- name: mark
+-- What lies in the future was noted before the clock was put back.
 UPDATE streams
-SET marked_at_ms = ?2, mark_token = ?3, first_poll_at_ms = coalesce(first_poll_at_ms, ?2)
+SET marked_at_ms = ?2, mark_token = ?3, first_poll_at_ms = min(coalesce(first_poll_at_ms, ?2), ?2),
+    last_success_at_ms = min(last_success_at_ms, ?2), answered_from_ms = min(answered_from_ms, ?2),
+    drained_at_ms = min(drained_at_ms, ?2)
 WHERE id = ?1;
 
 -- name: clear_mark
