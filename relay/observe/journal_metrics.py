@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from relay.domain.figures import CallbackFigures, JournalFigures, StreamFigures
@@ -15,7 +16,7 @@ class JournalMetrics(Collector):
     def __init__(self) -> None:
         self.figures: JournalFigures | None = None
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         figures = self.figures
         if figures is None:
             return
@@ -63,14 +64,21 @@ def _add_stream(
     quarantine.add_metric(labels, figure.quarantine_entries)
 
 
-def _callback_gauges(figures: JournalFigures) -> Iterator[GaugeMetricFamily]:
+def _callback_gauges(figures: JournalFigures) -> Iterator[Metric]:
     backlog = _by_callback("relay_callback_backlog_reports", "Reports due at the callback")
     oldest = _by_callback("relay_callback_oldest_backlog_timestamp_seconds", "When the oldest of them was received")
     dead = _by_callback("relay_dead_letters", "Deliveries given up and kept")
+    ended = CounterMetricFamily(
+        "relay_dead_letters_ended",
+        "Reports in dead letters that were dropped or expired",
+        labels=["callback", "result"],
+    )
     for name, figure in figures.callbacks.items():
         _add_callback(name, figure, backlog, dead)
+        ended.add_metric([name, "dropped"], figure.dropped)
+        ended.add_metric([name, "expired"], figure.expired)
         _add_time(oldest, [name], figure.oldest_backlog_at_ms)
-    yield from (backlog, oldest, dead)
+    yield from (backlog, oldest, dead, ended)
 
 
 def _by_callback(name: str, documentation: str) -> GaugeMetricFamily:
