@@ -6,7 +6,7 @@ import apsw
 import orjson
 
 from relay.domain.report import Stream
-from relay.journal import deliveries, replays, streams
+from relay.journal import deliveries, pauses, replays, streams
 from relay.journal.codes import callback_name
 from relay.journal.sql import load
 from relay.journal.statements import Row, one
@@ -108,6 +108,8 @@ def _drop(db: apsw.Connection, callback: str, stream: Stream, at_ms: int) -> boo
         return False
     replays.forget(db, owner.id)
     db.execute(_SQL["drop"], (owner.id,))
+    if db.execute(_SQL["any_of_callback"], (callback_name(callback),)).fetchone() is None:
+        pauses.keep(db, callback, None)
     return True
 
 

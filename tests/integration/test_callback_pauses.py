@@ -64,7 +64,7 @@ async def test_a_paused_callback_does_not_pause_its_neighbour(house: House, rece
 async def test_while_paused_by_hand_what_is_too_old_is_a_dead_letter(
     house: House, receiver: CallbackReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.stages.deliver.deliverer.CHECK_SECONDS", 0.05)
+    monkeypatch.setattr("relay.stages.deliver.bounds.CHECK_SECONDS", 0.05)
     await house.add(*(report(name) for name in names(50)))
     await house.journal.keep_pause("billing", Pause(PausedBy.HAND, "", now_ms()))
     house.clock_ms = lambda: now_ms() + 601_000

@@ -106,7 +106,7 @@ async def test_what_is_given_up_is_a_dead_letter(house: House, receiver: Callbac
 async def test_beyond_its_bound_the_backlog_becomes_dead_letters(
     house: House, receiver: CallbackReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.stages.deliver.deliverer.CHECK_SECONDS", 0.05)
+    monkeypatch.setattr("relay.stages.deliver.bounds.CHECK_SECONDS", 0.05)
     for start in range(0, 3000, 500):
         await house.add(*(report(name) for name in names(500, start=start)))
     receiver.default = Behaviour(mode="hang")

@@ -48,5 +48,8 @@ FROM subscriptions JOIN streams ON streams.id = stream_id WHERE name <> 'kafka';
 -- name: set_retired
 UPDATE subscriptions SET retired_at_ms = ?2 WHERE id = ?1;
 
+-- name: any_of_callback
+SELECT 1 FROM subscriptions WHERE name = ?1 LIMIT 1;
+
 -- name: drop
 DELETE FROM subscriptions WHERE id = ?1;

@@ -27,6 +27,7 @@ from relay.observe import Telemetry
 from relay.observe.failpoints import Point, reach
 from relay.ports import CallbackSender, DeliverJournal, JournalError, Lease, PostResult
 from relay.stages.deliver.admission import Admission, Batches, Singles
+from relay.stages.deliver.bounds import Bounds
 from relay.stages.deliver.clock import ForwardClock
 from relay.stages.deliver.gate import Gate
 from relay.stages.deliver.job import Job, Lanes
@@ -54,15 +55,9 @@ RECORD_DELAY_SECONDS = 0.02
 would cost a fifth more for each POST."""
 
 IDLE_SECONDS = 1.0
-CHECK_SECONDS = 10.0
-SHED_REPORTS = 10_000
-"""One transaction turns so many into dead letters at most; what ended is recorded between two of them."""
 
 MAX_HOLD_SECONDS = 300.0
 """A Retry-After holds back the callback's other deliveries no longer than this; the one refused waits as asked."""
-
-LAST_TRY_SECONDS = 60.0
-"""A delivery that reached its age has this long for its last attempt before it is shed without one."""
 
 DELIVERED = Delivered()
 
@@ -115,8 +110,16 @@ class Deliver:
         self._due_deliveries = max(DUE_DELIVERIES, 2 * config.concurrency)
         self._read_entries = max(READ_ENTRIES, config.batch_size)
         self._recorder: Recorder | None = None
-        self._checked_at_seconds = 0.0
-        self._shedding = False
+        self._bounds = Bounds(
+            config=config,
+            stream=stream,
+            lease=lease,
+            journal=journal,
+            gate=gate,
+            now_ms=self._now_ms,
+            wall_ms=now_ms,
+            uniform=uniform,
+        )
         self._running: dict[Job, asyncio.Task[None]] = {}
         self._wake_timer: asyncio.TimerHandle | None = None
         self._closing = False
@@ -144,11 +147,11 @@ class Deliver:
         await self._gate.keep(self._journal)
         if self._gate.held:
             await self._hold(recorder)
-        await self._check_backlog(recorder)
+        await self._bounds.keep(recorder, lambda: [*self._running, *self._lanes.fresh])
         await self._take_due(recorder)
         more = await self._read(recorder)
         self._launch()
-        return 0.0 if more or self._shedding else self._idle_seconds(recorder)
+        return 0.0 if more or self._bounds.shedding else self._idle_seconds(recorder)
 
     async def close(self, grace_seconds: float) -> None:
         """End: no new attempts; those in flight get `grace_seconds`, then they are broken off; record what ended.
@@ -186,7 +189,6 @@ class Deliver:
             at_ms=self._now_ms(),
             wanted=self._wanted,
         )
-        self._checked_at_seconds = time.monotonic()
         self._recorder = Recorder(
             journal=self._journal,
             lease=self._lease,
@@ -261,7 +263,7 @@ class Deliver:
             wait_seconds = min(wait_seconds, max(0.0, (recorder.due_at_ms - self._now_ms()) / 1000))
         return wait_seconds
 
-    # --- bounds ---
+    # --- a callback that is left alone ---
 
     def _wants_a_probe(self) -> bool:
         """Of a callback that is spared one delivery is taken into memory at a time, of one that is paused none."""
@@ -272,49 +274,6 @@ class Deliver:
         if len(self._lanes.fresh) + len(self._lanes.due) > (0 if self._gate.paused else 1):
             await recorder.park_all(self._lanes.fresh)
             recorder.forget(self._lanes.clear())
-
-    async def _check_backlog(self, recorder: Recorder) -> None:
-        """Now and then: keep `max_backlog`, and give up what is too old while the callback fails."""
-        if not self._shedding and time.monotonic() - self._checked_at_seconds < CHECK_SECONDS:
-            return
-        at_ms = self._now_ms()
-        backlog = await self._journal.backlog(self._name, self._stream)
-        self._gate.backlog[self._stream] = backlog.stored + backlog.unread
-        recorder.due_by(at_ms)  # somebody else may have put deliveries there
-        allowed = self._gate.allowed_backlog(self._stream, self._config.max_backlog)
-        created_before_ms = self._too_old_ms(self._wall_ms())
-        oldest_ms = min(
-            (ms for ms in (backlog.oldest_stored_at_ms, backlog.oldest_unread_at_ms) if ms is not None), default=at_ms
-        )
-        too_much = backlog.stored + backlog.unread > allowed or oldest_ms < created_before_ms
-        self._shedding = too_much and await self._shed(recorder, allowed, created_before_ms)
-        self._checked_at_seconds = time.monotonic()
-
-    def _too_old_ms(self, at_ms: int) -> int:
-        """What was created before is given up unattempted; 0 while the callback works, which then gets it late."""
-        if not self._gate.held:
-            return 0
-        last_try_seconds = 0.0 if self._gate.paused else LAST_TRY_SECONDS + self._config.timeout_seconds
-        return at_ms - round((self._policy.max_age_seconds + last_try_seconds) * 1000)
-
-    async def _shed(self, recorder: Recorder, allowed: int, created_before_ms: int) -> bool:
-        """The oldest become dead letters; whether there may be more. What is in memory is stored first and stays."""
-        await recorder.park_all([*self._running, *self._lanes.fresh])
-        shed = await self._journal.shed_backlog(
-            self._lease,
-            self._name,
-            self._stream,
-            self._wanted,
-            max_backlog=allowed,
-            created_before_ms=created_before_ms,
-            at_ms=self._now_ms(),
-            limit=SHED_REPORTS,
-            skip=recorder.loaded,
-        )
-        recorder.moved_to(shed.position)
-        if shed.reports:
-            log.warning("backlog to dead letters", callback=self._name, stream=str(self._stream), reports=shed.reports)
-        return shed.reports >= SHED_REPORTS
 
     # --- attempts ---
 

@@ -1,11 +1,13 @@
 """One deliverer on a memory journal, run as in production: by a Stage, with attempts between its steps."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from relay.config import CallbackConfig
+from relay.domain.pausing import Pause
 from relay.domain.report import Stream
 from relay.observe import Health, Telemetry
 from relay.ports import Lease
@@ -41,6 +43,8 @@ class Rig:
         *,
         stream: Stream = STREAM,
         gate: Gate | None = None,
+        pause: Pause | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
         **keys: Any,
     ) -> None:
         self.now_ms = START_MS
@@ -49,7 +53,9 @@ class Rig:
         self.health = Health()
         self.telemetry = Telemetry()
         self.config = CallbackConfig(name="billing", url="http://localhost/", **keys)
-        self.gate = gate or Gate(self.config, self.health, self.telemetry)
+        self.gate = gate or Gate(
+            self.config, self.health, self.telemetry, pause=pause, monotonic=monotonic, uniform=lambda: 1.0
+        )
         self.deliver = Deliver(
             config=self.config,
             stream=stream,

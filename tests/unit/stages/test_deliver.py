@@ -456,7 +456,7 @@ async def test_a_batch_is_closed_before_it_grows_over_a_mebibyte() -> None:
 
 @pytest.fixture
 def often_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relay.stages.deliver.deliverer.CHECK_SECONDS", 0.01)
+    monkeypatch.setattr("relay.stages.deliver.bounds.CHECK_SECONDS", 0.01)
 
 
 @pytest.mark.usefixtures("often_checked")

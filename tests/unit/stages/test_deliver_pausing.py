@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from relay.config import CallbackConfig
 from relay.domain.pausing import Pause, PausedBy
 from relay.domain.report import Stream
 from relay.observe import Health, Telemetry
@@ -22,14 +23,12 @@ def journal_of(count: int) -> MemoryJournal:
 
 
 def paused_rig(journal: MemoryJournal, sender: ToldSender, **keys: Any) -> Rig:
-    rig = Rig(journal, sender, **keys)
-    rig.gate = rig.deliver._gate = Gate(rig.config, rig.health, rig.telemetry, pause=BY_HAND)
-    return rig
+    return Rig(journal, sender, pause=BY_HAND, **keys)
 
 
 @pytest.fixture
 def often_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relay.stages.deliver.deliverer.CHECK_SECONDS", 0.01)
+    monkeypatch.setattr("relay.stages.deliver.bounds.CHECK_SECONDS", 0.01)
 
 
 # --- gone ---
@@ -226,8 +225,7 @@ class Clock:
 
 async def test_half_open_makes_one_probe_at_a_time_and_the_rest_waits_without_burning_attempts() -> None:
     journal, sender, clock = journal_of(2000), ToldSender(NO_ANSWER), Clock()
-    rig = Rig(journal, sender, concurrency=8)
-    rig.gate = rig.deliver._gate = Gate(rig.config, rig.health, rig.telemetry, monotonic=clock, uniform=lambda: 1.0)
+    rig = Rig(journal, sender, concurrency=8, monotonic=clock)
     async with rig.running():
         await until(lambda: rig.gate.held)
         while rig.gate.state.value == "open":
@@ -257,8 +255,7 @@ async def test_half_open_makes_one_probe_at_a_time_and_the_rest_waits_without_bu
 
 async def test_the_probe_of_a_batching_callback_is_a_batch() -> None:
     journal, sender, clock = journal_of(2000), ToldSender(FAILED), Clock()
-    rig = Rig(journal, sender, concurrency=8, batch_size=50, linger_seconds=0.01)
-    rig.gate = rig.deliver._gate = Gate(rig.config, rig.health, rig.telemetry, monotonic=clock, uniform=lambda: 1.0)
+    rig = Rig(journal, sender, concurrency=8, batch_size=50, linger_seconds=0.01, monotonic=clock)
     async with rig.running():
         await until(lambda: rig.gate.held)
         await settled(lambda: len(sender.posts))
@@ -296,13 +293,12 @@ async def test_an_overloaded_callback_slows_down(status: int) -> None:
 async def test_the_rate_holds_over_all_streams_of_the_callback() -> None:
     sender = ToldSender()
     journals = [MemoryJournal(entries=[entry(seq, f"{name}-{seq}") for seq in range(1, 50)]) for name in "ab"]
+    config = CallbackConfig(name="billing", url="http://localhost/", rate_per_second=100)
+    shared = Gate(config, Health(), Telemetry())
     rigs = [
-        Rig(journal, sender, stream=Stream("acme", kind), rate_per_second=100)
+        Rig(journal, sender, stream=Stream("acme", kind), gate=shared)
         for journal, kind in zip(journals, ("sms", "voice"), strict=True)
     ]
-    shared = Gate(rigs[0].config, Health(), Telemetry())
-    for rig in rigs:
-        rig.gate = rig.deliver._gate = shared
     began = asyncio.get_running_loop().time()
     async with rigs[0].running(), rigs[1].running():
         await until(lambda: all(journal.position == 49 for journal in journals))
