@@ -13,12 +13,12 @@ from tests.chaos.faults_api import (
     redirect,
     retry_after,
 )
+from tests.chaos.faults_clock import jump_clock, refuse_timestamps
 from tests.chaos.faults_journal import (
     damage,
     fail_fsyncs,
     fail_writes,
     fill_disk,
-    jump_clock,
     restore_backup,
     restore_backup_without_kafka,
     second_process,
@@ -36,7 +36,6 @@ from tests.chaos.faults_kafka import (
     lose_commit_answer,
     one_way,
     other_cluster,
-    refuse_timestamps,
     revoke_credentials,
     revoke_permission,
     silence,
@@ -76,7 +75,7 @@ FAULTS: dict[str, Fault] = {
     "cursor-deleted": Fault(delete_cursor),
     "id-stolen": Fault(steal_id),
     "topic-deleted": Fault(delete_topic),
-    "timestamps-refused": Fault(refuse_timestamps),
+    "timestamps-refused": Fault(refuse_timestamps, needs="shim"),
     "permission-revoked": Fault(revoke_permission, needs="users"),
     "credentials-revoked": Fault(revoke_credentials, needs="users"),
     "other-cluster": Fault(other_cluster),

@@ -1,11 +1,9 @@
-"""What is done to the journal, its disk and the clock of the relay. Each returns when it is over, not healed."""
+"""What is done to the journal and its disk. Each returns when it is over, not healed."""
 
 import asyncio
 import errno
-import json
 import random
 import shutil
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,12 +14,6 @@ from tests.scene.processes import until
 DIES_SECONDS = 30.0
 NOTICE_SECONDS = 10.0
 QUIET_SECONDS = 40.0
-MOST_POLLS_EACH_SECOND = 60
-"""Two streams, each waits 0.05 seconds at least unless an answer was full."""
-MOST_POSTS_EACH_SECOND = 1000
-CALLED_BACK_SECONDS = 120.0
-MOST_JUMP_SECONDS = 3000
-"""Brokers refuse what is an hour ahead."""
 
 
 async def fill_disk(arena: Arena, chance: random.Random) -> None:
@@ -169,38 +161,3 @@ def _put_back(backup: Path, directory: Path) -> None:
         (directory / name).unlink(missing_ok=True)
     for file in backup.iterdir():
         shutil.copyfile(file, directory / file.name)
-
-
-async def jump_clock(arena: Arena, chance: random.Random) -> None:
-    """The wall clock goes wrong by up to an hour either way, and is put right. Nothing is lost meanwhile, for what is
-    lost under a wrong clock is looked for at the wrong time; no callback fails, for what is tried again is stored with
-    the time when it is due. Relay is restarted then, since that time does not go back in a process that has seen it."""
-    await arena.clear_faults()
-    await arena.flows_again()
-    await until(lambda: _owes_nothing(arena), CALLED_BACK_SECONDS, "the callback does not get what is due")
-    posts, polls = len(arena.posted), await asyncio.to_thread(_polls, arena)
-    begun = time.monotonic()
-    arena.shim.order(clock_ms=1000 * chance.choice((-1, 1)) * chance.randint(60, MOST_JUMP_SECONDS))
-    await asyncio.sleep(chance.uniform(2, 5))
-    arena.shim.order()
-    await arena.flows_again()
-    await until(lambda: _owes_nothing(arena), CALLED_BACK_SECONDS, "the callback does not get what is due")
-    elapsed = time.monotonic() - begun
-    polls = await asyncio.to_thread(_polls, arena) - polls
-    posts = len(arena.posted) - posts
-    if max(polls / MOST_POLLS_EACH_SECOND, posts / MOST_POSTS_EACH_SECOND) > elapsed + 10:
-        arena.broken_promises.append(f"{polls} polls, {posts} POSTs within {elapsed:.0f} s after the clock jumped")
-    await arena.terminate_relay()
-    await arena.start_relay()
-
-
-def _owes_nothing(arena: Arena) -> bool:
-    """For a moment, for reports flow: nothing has failed and waits."""
-    with suppress(OSError):
-        return arena.relay.metric("relay_callback_backlog_reports") == 0
-    return False
-
-
-def _polls(arena: Arena) -> int:
-    kinds = json.loads(arena.simulator.get("/simulator/state"))["kinds"]
-    return sum(queue["requests"] for queue in kinds.values())

@@ -14,9 +14,6 @@ from confluent_kafka.admin import (
     AclOperation,
     AclPermissionType,
     AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
     ResourcePatternType,
     ResourceType,
     ScramCredentialInfo,
@@ -187,21 +184,6 @@ async def delete_topic(arena: Arena, chance: random.Random) -> None:
     await arena.flows_again()
 
 
-async def refuse_timestamps(arena: Arena, chance: random.Random) -> None:
-    """The broker takes no record of a topic, for its clock; later it does."""
-    topic = f"{arena.prefix}.{chance.choice(KINDS)}.reports"
-    await asyncio.to_thread(_configure, arena, topic, "message.timestamp.before.max.ms", "0")
-    await arena.notices("timestamps", "message.timestamp", NOTICE_SECONDS)
-    await asyncio.to_thread(_configure, arena, topic, "message.timestamp.before.max.ms", None)
-
-
-def _configure(arena: Arena, topic: str, name: str, value: str | None) -> None:
-    operation = AlterConfigOpType.DELETE if value is None else AlterConfigOpType.SET
-    entry = ConfigEntry(name, value or "", incremental_operation=operation)
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
-    _ask(arena, lambda admin: admin.incremental_alter_configs([resource]))
-
-
 async def revoke_permission(arena: Arena, chance: random.Random) -> None:
     """Relay's user may not write to a topic, read the cursor, or use its transactional id, for a while."""
     kind = chance.choice(KINDS)
@@ -212,24 +194,24 @@ async def revoke_permission(arena: Arena, chance: random.Random) -> None:
         (ResourceType.TRANSACTIONAL_ID, group, AclOperation.WRITE),
     ))  # fmt: skip
     rule = (resource, name, ResourcePatternType.LITERAL, f"User:{USER}", "*", operation, AclPermissionType.DENY)
-    await asyncio.to_thread(_ask, arena, lambda admin: admin.create_acls([AclBinding(*rule)]))
+    await asyncio.to_thread(ask, arena, lambda admin: admin.create_acls([AclBinding(*rule)]))
     await arena.notices("permission", "grant ", NOTICE_SECONDS)
-    await asyncio.to_thread(_ask, arena, lambda admin: admin.delete_acls([AclBindingFilter(*rule)]))
+    await asyncio.to_thread(ask, arena, lambda admin: admin.delete_acls([AclBindingFilter(*rule)]))
 
 
 async def revoke_credentials(arena: Arena, _chance: random.Random) -> None:
     """Relay's user is unknown to the brokers for a while."""
     gone = UserScramCredentialDeletion(USER, ScramMechanism.SCRAM_SHA_256)
-    await asyncio.to_thread(_ask, arena, lambda admin: admin.alter_user_scram_credentials([gone]))
+    await asyncio.to_thread(ask, arena, lambda admin: admin.alter_user_scram_credentials([gone]))
     for proxy in arena.proxies:
         proxy.cut()
     await arena.notices("credentials", "check username", NOTICE_SECONDS)
     kind = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, ITERATIONS)
     back = UserScramCredentialUpsertion(USER, kind, PASSWORD.encode())
-    await asyncio.to_thread(_ask, arena, lambda admin: admin.alter_user_scram_credentials([back]))
+    await asyncio.to_thread(ask, arena, lambda admin: admin.alter_user_scram_credentials([back]))
 
 
-def _ask(arena: Arena, what: Callable[[AdminClient], Mapping[object, "Future[object]"]]) -> None:
+def ask(arena: Arena, what: Callable[[AdminClient], Mapping[object, "Future[object]"]]) -> None:
     """Something that may be asked twice; brokers that have just come back answer late."""
     deadline = time.monotonic() + ADMIN_SECONDS
     while True:
