@@ -118,6 +118,26 @@ async def test_a_callback_that_is_away_is_a_warning() -> None:
     assert finding.detail.endswith("Connection refused; deliveries would wait and be retried")
 
 
+@pytest.mark.parametrize(
+    ("keys", "refused"),
+    [
+        (
+            {"url": "http://169.254.169.254/hook"},
+            "169.254.169.254:80: 169.254.169.254 is a link-local address (metadata of clouds)",
+        ),
+        (
+            {"url": "http://127.0.0.1:9/hook", "allow_private": False},
+            "127.0.0.1:9: 127.0.0.1 is a private address and allow_private is false",
+        ),
+    ],
+)
+async def test_a_callback_where_nothing_may_be_posted_to_fails(keys: dict[str, Any], refused: str) -> None:
+    (finding,) = await callback_findings(CallbackConfig.model_validate({"name": "billing", **keys}))
+    assert finding.state is State.FAILED
+    assert finding.detail.startswith(refused)
+    assert "correct url" in finding.detail
+
+
 async def test_a_name_that_does_not_exist() -> None:
     (finding,) = await source_findings(source("http://does-not-exist.invalid"))
     assert finding.state is State.FAILED
