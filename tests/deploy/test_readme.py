@@ -109,7 +109,7 @@ def test_the_snippet_refuses_a_changed_body(readme: str) -> None:
 
 def test_every_command_is_documented_and_no_other(readme: str) -> None:
     commands = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
-    listed = set(re.findall(r"^\| `relay (\w+)", section(readme, "Commands"), re.MULTILINE))
+    listed = set(re.findall(r"^\| `relay ([\w-]+)", section(readme, "Commands"), re.MULTILINE))
     assert listed == commands
 
 

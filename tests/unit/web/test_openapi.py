@@ -13,8 +13,8 @@ from ruamel.yaml import YAML
 from relay import app
 from relay.config import load
 from relay.domain.recordings import recording_path
-from relay.domain.report import Decoded, Origin, Rejected, Stream
-from relay.ports import Fetch
+from relay.domain.report import Decoded, Origin, Rejected, Report, Stream
+from relay.ports import AttemptRecord, Fetch
 from relay.simulator.files import recording
 from relay.sinks.recordings import RecordingArchive
 from relay.web import make_web
@@ -199,6 +199,82 @@ async def test_callbacks_are_as_documented(running: Running) -> None:
         answer = await running.call(method, f"/api/v1/callbacks/{name}{suffix}", body=body)
         assert answer[0] == status, answer
         check(method, path + suffix, answer)
+
+
+async def test_dead_letters_and_a_reports_life_are_as_documented(running: Running) -> None:
+    await give_up(running.relay, 3)
+    path = "/api/v1/dead-letters"
+    page = await running.call("GET", path)
+    check("GET", path, page)
+    one, two, _ = [letter["id"] for letter in page[2]["dead_letters"]]
+    calls = [
+        ("GET", "", "?since=soon", 400),
+        ("GET", "/{id}", f"/{one}", 200),
+        ("GET", "/{id}", "/999", 404),
+        ("POST", "/{id}/replay", f"/{one}/replay", 200),
+        ("POST", "/{id}/replay", f"/{one}/replay", 404),
+        ("DELETE", "/{id}", f"/{two}", 200),
+        ("DELETE", "/{id}", f"/{two}", 404),
+        ("POST", "/replay", "/replay?limit=1", 200),
+        ("POST", "/drop", "/drop?callback=billing", 200),
+        ("POST", "/drop", "/drop?limit=none", 400),
+    ]
+    await all_as_documented(running, path, calls)
+    lives = [("GET", "", "?message_id=m-1", 200), ("GET", "", "?message_id=none", 404), ("GET", "", "", 400)]
+    await all_as_documented(running, "/api/v1/inspect", lives)
+
+
+async def test_replays_are_as_documented(running: Running) -> None:
+    await give_up(running.relay, 3)
+    path = "/api/v1/replays"
+    asked = b'{"callback": "billing", "since": "1h"'
+    for body, status in ((b"{}", 400), (asked + b', "dry_run": true}', 200), (asked + b"}", 202), (asked + b"}", 409)):
+        answer = await running.call("POST", path, body=body)
+        assert answer[0] == status, answer
+        check("POST", path, answer)
+    answer = await running.call("POST", path, body=b'{"callback": "nobody", "since": "1h"}')
+    assert answer[0] == 404
+    check("POST", path, answer)
+    ((run, *_),) = [(await running.call("GET", path))[2]["replays"]]
+    one = f"/{run['id']}"
+    calls = [
+        ("GET", "/{id}", one, 200),
+        ("POST", "/{id}/pause", f"{one}/pause", 200),
+        ("POST", "/{id}/resume", f"{one}/resume", 200),
+        ("DELETE", "/{id}", one, 200),
+        ("POST", "/{id}/pause", f"{one}/pause", 409),
+        ("POST", "/{id}/resume", f"{one}/resume", 409),
+        ("GET", "/{id}", "/999", 404),
+        ("GET", "", "?limit=1", 200),
+        ("GET", "", "?limit=0", 400),
+    ]
+    await all_as_documented(running, path, calls)
+
+
+async def all_as_documented(running: Running, path: str, calls: list[tuple[str, str, str, int]]) -> None:
+    """(method, suffix of the path as documented, as called, status)."""
+    for method, suffix, called, status in calls:
+        answer = await running.call(method, path + called)
+        assert answer[0] == status, (method, called, answer)
+        check(method, path + suffix, answer)
+
+
+async def give_up(relay: app.Relay, count: int) -> None:
+    """So many dead letters at billing, with the reports m-1, m-2, …"""
+    await relay._stages.stop("unpack", "deliver")
+    journal, stream, at_ms = relay._journal, Stream("acme", "sms"), app.now_ms()
+    await journal.append_fetch(None, stream, Fetch(Origin.PUSH, at_ms, at_ms, 200, "", b"{}", True, 0), None)
+    claimed = await journal.claim_fetch(stream, at_ms)
+    assert claimed is not None
+    reports = [Report(f"m-{n}", "5:0", 3, True, b'{"to":"41793026731"}') for n in range(1, count + 1)]
+    await journal.record_reports(claimed, Decoded(list(reports), True), None)
+    lease = await journal.acquire_lease("callback/billing/acme/sms")
+    attempts = [
+        AttemptRecord(None, (seq,), at_ms, 0.1, 500, "", b"+41 79 302 67 31", False, None, "too old")
+        for seq in range(1, count + 1)
+    ]
+    await journal.open_subscription(lease, "billing", stream, earliest=True, at_ms=at_ms)
+    await journal.record_attempts(lease, "billing", stream, attempts, count)
 
 
 async def quarantine(relay: app.Relay, *raws: bytes) -> None:
