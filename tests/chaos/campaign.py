@@ -16,7 +16,7 @@ from tests.chaos.faults import FAULTS
 from tests.kafka.broker import Cluster
 from tests.scene.processes import until
 
-SETTLING_SECONDS = 240.0
+SETTLING_SECONDS = 600.0
 WAIT_FOR_RECOVERY = 0.6
 """In so many cases the next fault waits until the last one has healed; in the others it strikes on top of it."""
 FIRST_SECONDS = 2.5

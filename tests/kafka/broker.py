@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives import serialization
 from tests.kafka.distribution import kafka_jars
 
 HOST = "127.0.0.1"
-START_SECONDS = 60
+START_SECONDS = 180
 STOP_SECONDS = 30
 LISTENERS = {
     "PLAINTEXT": "PLAINTEXT",
