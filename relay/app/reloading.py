@@ -94,12 +94,13 @@ class Reloading:
         self._asked.clear()
         try:
             await self._reload()
+            look = Look(look.file, self._callbacks.tls_files)
         except (ConfigError, TlsFilesUnusable) as error:
             self._refuse(str(error), again=asked)
         except BaseException:
             self._asked.set()
             raise
-        self._taken = look
+        self._taken = self._seen = look
         return CHECK_SECONDS
 
     def _look(self) -> Look:

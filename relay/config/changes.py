@@ -70,7 +70,7 @@ def other_changes(running: Config, wanted: Config) -> OtherChanges:
             secrets += known
         else:
             restart += [key_path(difference.path) for difference in together]
-    return OtherChanges(tuple(secrets), tuple(restart))
+    return OtherChanges(tuple(secrets), tuple(dict.fromkeys(restart)))
 
 
 def _units(running: Config, wanted: Config) -> Iterator[list[_Difference]]:

@@ -40,6 +40,8 @@ CONTRACT = {
     "relay_recordings_total": {"source", "outcome"},
     "relay_journal_size_bytes": set(),
     "relay_journal_free_bytes": set(),
+    "relay_config_last_reload_successful": set(),
+    "relay_config_last_reload_success_timestamp_seconds": set(),
     "relay_build_info": {"version", "python"},
 }
 
@@ -245,3 +247,28 @@ def test_delays_add_up_over_batches_and_apart_by_kind(telemetry: Telemetry) -> N
     shown = samples(telemetry)
     assert shown['relay_publish_delay_seconds_count{kind="sms"}'] == 3
     assert shown['relay_publish_delay_seconds_count{kind="voice"}'] == 0
+
+
+def test_of_a_callback_that_is_gone_no_series_is_left(telemetry: Telemetry) -> None:
+    tell_everything(telemetry)
+    telemetry.attempt_finished("audit", "delivered", 0.3)
+    telemetry.forget_callback("billing")
+    telemetry.figures(None)
+    labels = [name for name in samples(telemetry) if "callback=" in name]
+    assert labels
+    assert [name for name in labels if 'callback="audit"' not in name] == []
+    telemetry.forget_callback("never-seen")
+    telemetry.attempt_finished("billing", "delivered", 0.3)
+    assert samples(telemetry)['relay_callback_attempts_total{callback="billing",outcome="delivered"}'] == 1
+
+
+def test_a_refused_configuration_shows_until_one_is_taken(telemetry: Telemetry) -> None:
+    telemetry.configured(1_700_000_000_000)
+    telemetry.configuration_refused()
+    shown = samples(telemetry)
+    assert shown["relay_config_last_reload_successful"] == 0
+    assert shown["relay_config_last_reload_success_timestamp_seconds"] == 1_700_000_000
+    telemetry.configured(1_700_000_100_000)
+    shown = samples(telemetry)
+    assert shown["relay_config_last_reload_successful"] == 1
+    assert shown["relay_config_last_reload_success_timestamp_seconds"] == 1_700_000_100

@@ -91,3 +91,32 @@ async def test_another_error_ends_no_stage() -> None:
     await until(lambda: health.degraded)
     stages.raise_if_failed()
     await stages.stop("unpack")
+
+
+async def test_some_of_a_room_end_while_the_others_run() -> None:
+    health = Health()
+    stages = Stages(health)
+    leaving, staying = Work(), Work()
+    leaving.error = RuntimeError("refused")
+    gone = stages.start("deliver", "deliver/a", leaving.step)
+    stages.start("deliver", "deliver/b", staying.step)
+    await until(lambda: leaving.steps and staying.ended)
+    await until(lambda: health.degraded)
+    await stages.end([gone])
+    assert health.degraded == {}
+    assert not stages.failed.is_set()
+    assert staying.steps == 1
+    await stages.stop("deliver")
+    assert leaving.steps == 1
+
+
+async def test_what_ended_a_stage_is_told_after_others_were_ended_too() -> None:
+    stages = Stages(Health())
+    broken = Work()
+    broken.error = JournalFatal("the disk is gone")
+    stage = stages.start("deliver", "deliver/a", broken.step)
+    async with asyncio.timeout(5):
+        await stages.failed.wait()
+    await stages.end([stage])
+    with pytest.raises(JournalFatal, match="the disk is gone"):
+        stages.raise_if_failed()

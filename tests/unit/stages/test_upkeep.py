@@ -38,3 +38,13 @@ async def test_what_is_configured_is_what_stays() -> None:
     journal = Journal(Pruned())
     await Upkeep(journal, RETENTION, set(), lambda: 7).step()
     assert ("retire", set(), 7, 3600.0) in journal.asked
+
+
+async def test_another_configuration_is_followed_from_the_next_step_on() -> None:
+    journal = Journal(Pruned(), Pruned())
+    upkeep = Upkeep(journal, RETENTION, {("billing", SMS)}, lambda: 7)
+    await upkeep.step()
+    longer = RETENTION._replace(dead_letter_seconds={"crm": 60.0})
+    upkeep.follow(longer, {("crm", SMS)})
+    await upkeep.step()
+    assert journal.asked[2:] == [("retire", {("crm", SMS)}, 7, 3600.0), ("prune", 7, longer)]
