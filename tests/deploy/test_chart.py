@@ -118,13 +118,24 @@ def test_the_journal_outlives_the_release(render: Render) -> None:
     assert [claim["metadata"]["name"] for claim in stateful_set["volumeClaimTemplates"]] == ["journal"]
 
 
-def test_a_changed_configuration_restarts_the_pod(render: Render) -> None:
+def test_a_changed_configuration_restarts_the_pod_unless_only_callbacks_changed(render: Render) -> None:
     def checksum(*values: str) -> str:
         template = by_kind(render(*values), "StatefulSet")["spec"]["template"]
         return str(template["metadata"]["annotations"]["checksum/config"])
 
     assert checksum() == checksum()
     assert checksum() != checksum("--set", "config.log.level=debug")
+    one = ("--set", "config.callbacks[0].name=billing", "--set", "config.callbacks[0].url=https://billing/")
+    assert checksum(*one) == checksum()
+    assert checksum(*one, "--set", "config.kafka=null") != checksum(*one)
+
+
+def test_relay_sees_when_kubernetes_changes_its_file(render: Render) -> None:
+    spec = pod(render())
+    (container,) = spec["containers"]
+    (mount,) = [mount for mount in container["volumeMounts"] if mount["name"] == "config"]
+    assert container["args"] == ["run", "-c", f"{mount['mountPath']}/relay.yaml"]
+    assert "subPath" not in mount  # such a mount keeps the file as it was when the pod began
 
 
 def test_probes_ask_what_they_should(render: Render) -> None:
