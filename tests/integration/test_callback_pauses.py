@@ -1,6 +1,7 @@
 """A real receiver in trouble: gone, overloaded, failing on and on, or with a rate; what it gets, and when."""
 
 import asyncio
+import contextlib
 import itertools
 import time
 from email.utils import formatdate
@@ -159,3 +160,40 @@ async def test_the_rate_counts_posts_not_reports(house: House, receiver: Callbac
     ats = [received.at for received in receiver.received]
     assert len(ats) == 30
     assert 1.4 <= ats[-1] - ats[0] <= 3.5
+
+
+# --- neighbours ---
+
+HOSTILE = [
+    Behaviour(mode="hang"),
+    Behaviour(mode="drip", status=500),
+    Behaviour(mode="endless", status=500),
+    Behaviour(mode="close"),
+    Behaviour(status=500),
+    Behaviour(status=410),
+    Behaviour(status=429),
+    Behaviour(status=503, headers={"Retry-After": "86400"}),
+    Behaviour(status=302, headers={"Location": "http://127.0.0.1:1/"}),
+]
+
+
+async def test_nineteen_hostile_neighbours_hold_up_nobody_and_hold_little(
+    house: House, receiver: CallbackReceiver
+) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        for number in range(19):
+            hostile = await stack.enter_async_context(CallbackReceiver(default=HOSTILE[number % len(HOSTILE)]))
+            await house.start(hostile.url, name=f"hostile-{number}", timeout_seconds=1)
+        await house.start(receiver.url, name="healthy")
+        for start in range(0, 600, 100):
+            await house.add(*(report(name) for name in names(100, start=start)))
+        await receiver.until(lambda: receiver.count >= 600, seconds=60)
+        assert sorted(receiver.accepted_ids) == sorted(names(600))
+        figures = (await house.journal.figures(now_ms())).callbacks
+        assert {figures[f"hostile-{number}"].backlog for number in range(19)} == {600}
+        assert sum(one.dead_letters for one in figures.values()) == 0
+        for deliver, _, _, _ in house.deliverers:
+            lanes = deliver._lanes
+            assert len(lanes.fresh) <= (1 if deliver._gate.held else 750)
+        await house.stop()
+        await house.open()
