@@ -258,8 +258,8 @@ def test_the_whole_life(api: ToldApi, inspect: Command) -> None:
             "",
             "acme/voice, entry 12: report, revision 1",
             (
-                "  received   2023-11-14T22:13:20.000Z, polled (fetch 9, asked for at 2023-11-14T22:13:19.000Z, HTTP 200,"
-                " cut short)"
+                "  received   2023-11-14T22:13:20.000Z, polled (fetch 9, asked for at 2023-11-14T22:13:19.000Z,"
+                " HTTP 200, cut short)"
             ),
             "  gap        3 (timeout, open), 2023-11-14T22:13:00.000Z to 2023-11-14T22:13:20.000Z",
             '  report     {"messageId": "m-1", "to": "[hidden]"}',
