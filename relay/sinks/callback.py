@@ -64,8 +64,9 @@ class HttpCallback:
         answer = HttpAnswer()
         error = ""
         try:
-            body = callback_body(members, infobip=self._infobip, batch=self._batch)
-            await self._channel.post(self._headers(stream, members, body, at_ms), body, answer)
+            batch = self._batch or len(members) > 1  # one made while batch_size was greater stays together
+            body = callback_body(members, infobip=self._infobip, batch=batch)
+            await self._channel.post(self._headers(stream, members, body, at_ms, batch=batch), body, answer)
         except _FAILURES as failure:
             error = describe(failure, self._timeout_seconds)
             if is_refused_address(failure):
@@ -88,12 +89,12 @@ class HttpCallback:
             self._refused = error
             log.error("callback not posted to", callback=self._name, reason=error)
 
-    def _headers(self, stream: Stream, members: Sequence[Entry], body: bytes, at_ms: int) -> str:
+    def _headers(self, stream: Stream, members: Sequence[Entry], body: bytes, at_ms: int, *, batch: bool) -> str:
         id_ = webhook_id(stream, members)
         lines = f"{self._head.constant()}webhook-id: {id_}\r\nwebhook-timestamp: {at_ms // 1000}\r\n"
         if self._signer.signs:
             lines += f"webhook-signature: {self._signer.signature(id_, at_ms, body)}\r\n"
-        return lines if self._batch else lines + self._head.cloud_event(stream, members[0])
+        return lines if batch else lines + self._head.cloud_event(stream, members[0])
 
 
 def _tls_context(config: CallbackConfig) -> ssl.SSLContext:

@@ -201,3 +201,17 @@ async def test_that_code_refuses_the_other_format(receiver: CallbackReceiver, co
     (received,) = receiver.received
     with pytest.raises(infobip_push.Refused):
         infobip_push.reports_of(received.headers["content-type"], received.body)
+
+
+async def test_a_batch_of_before_batch_size_became_1_is_still_a_batch(
+    receiver: CallbackReceiver, connect: Connect
+) -> None:
+    members = [entry("a"), entry("b", seq=2)]
+    before = await connect(batch_size=2).post(STREAM, members, now_ms())
+    after = await connect(batch_size=1).post(STREAM, members, now_ms())
+    assert (before.status, after.status) == (200, 200)
+    first, again = receiver.received
+    assert again.body == first.body
+    assert again.message_ids == ("a", "b")
+    assert again.webhook_id == first.webhook_id
+    assert not [name for name in again.headers if name.startswith("ce-")]
