@@ -95,9 +95,10 @@ class Callbacks:
 
     async def _renew(self, config: CallbackConfig, sender: HttpCallback) -> None:
         """The old one ends before the new one begins: each delivery has one owner."""
-        pause = await self._pause_for(config)
-        if config.name in self._running:
+        before = self._running.get(config.name)
+        if before is not None:
             await self._stop(config.name)
+        pause = await self._pause_for(config, before)
         streams = streams_of(self._ground.config)
         callback = Callback(config, self._ground, self._wakes, sender=sender, pause=pause, streams=streams)
         self._running[config.name] = callback
@@ -109,16 +110,15 @@ class Callbacks:
             await self._stop(config.name)  # what follows some of its streams would pass for whole
             raise
 
-    async def _pause_for(self, config: CallbackConfig) -> Pause | None:
+    async def _pause_for(self, config: CallbackConfig, before: Callback | None) -> Pause | None:
         """A pause outlives a change and a removal; but what said that it was gone is not asked at another URL."""
         journal = self._ground.journal
-        before = self._running.get(config.name)
         if before is None:
             return (await journal.kept_pauses()).get(config.name)
         pause = before.control.standing.pause
         if pause is not None and pause.by is PausedBy.GONE and before.config.url != config.url:
-            await journal.keep_pause(config.name, None)
-            return None
+            pause = None
+        await journal.keep_pause(config.name, pause)
         return pause
 
     async def _stop(self, name: str) -> None:

@@ -57,21 +57,21 @@ class CallbackRoutes:
         application.router.add_post(one + "/test", _answering(self._test))
 
     async def _list(self, _request: web.Request) -> web.Response:
-        return _json({"callbacks": [await self._shown(name) for name in sorted(self._controls)]})
+        controls = sorted(self._controls.items())
+        return _json({"callbacks": [await self._shown(name, control) for name, control in controls]})
 
     async def _show(self, request: web.Request) -> web.Response:
-        name, _ = self._find(request)
-        return _json(await self._shown(name))
+        return _json(await self._shown(*self._find(request)))
 
     async def _pause(self, request: web.Request) -> web.Response:
         name, control = self._find(request)
         await control.pause(_word(await _object(request, "reason"), "reason", MOST_REASON_CHARACTERS) or "")
-        return _json(await self._shown(name))
+        return _json(await self._shown(name, control))
 
     async def _resume(self, request: web.Request) -> web.Response:
         name, control = self._find(request)
         resumed = await control.resume()
-        return _json({**await self._shown(name), "resumed": resumed})
+        return _json({**await self._shown(name, control), "resumed": resumed})
 
     async def _test(self, request: web.Request) -> web.Response:
         name, control = self._find(request)
@@ -88,9 +88,8 @@ class CallbackRoutes:
             raise _Unknown(name)
         return name, control
 
-    async def _shown(self, name: str) -> dict[str, Any]:
+    async def _shown(self, name: str, control: Control) -> dict[str, Any]:
         """Without figures, if the journal has none now: how the callback stands is known all the same."""
-        control = self._controls[name]
         figures = (await self._reader.read()).figures
         known = None if figures is None else figures.callbacks.get(name, NOTHING)
         return {

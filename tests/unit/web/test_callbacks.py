@@ -6,6 +6,7 @@ import pytest
 from aiohttp import web
 
 from relay.config import Secret
+from relay.domain.figures import JournalFigures
 from relay.domain.pausing import GateState, Pause, PausedBy, Standing
 from relay.domain.report import Stream
 from relay.observe import Health, Telemetry
@@ -188,3 +189,28 @@ async def test_a_name_that_is_none(client: Client) -> None:
         answer = await client.request(method, PATH + path, headers=TOKEN)
         assert answer.status == 404
         assert "no callback crm" in (await answer.json())["detail"]
+
+
+async def test_one_that_is_removed_while_they_are_listed_is_no_error(
+    aiohttp_client: Callable[[web.Application], Awaitable[Client]],
+) -> None:
+    controls = {"billing": ToldControl(), "crm": ToldControl()}
+
+    class Removing(ToldJournal):
+        async def figures(self, at_ms: int) -> JournalFigures:
+            controls.clear()
+            return await super().figures(at_ms)
+
+    journal = Removing()
+    application = make_web(
+        instance="relay-0",
+        token=Secret("canary-token"),
+        journal=journal,
+        health=Health(),
+        telemetry=Telemetry(),
+        now_ms=lambda: NOW_MS,
+        more=[CallbackRoutes(controls, journal=journal, now_ms=lambda: NOW_MS)],
+    )
+    client = await aiohttp_client(application)
+    answer = await client.get(PATH, headers=TOKEN)
+    assert [one["name"] for one in (await answer.json())["callbacks"]] == ["billing", "crm"]
