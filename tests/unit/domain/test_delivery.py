@@ -46,7 +46,9 @@ def test_two_hundreds_alone_succeed(status: int) -> None:
     assert after(status, age_ms=DAYS_3_MS * 2) == Delivered()
 
 
-@pytest.mark.parametrize("status", [100, 199, 300, 301, 304, 307, 400, 401, 403, 404, 408, 410, 413, 422, 500, 501, 599])
+@pytest.mark.parametrize(
+    "status", [100, 199, 300, 301, 304, 307, 400, 401, 403, 404, 408, 410, 413, 422, 500, 501, 599]
+)
 def test_everything_else_is_tried_again(status: int) -> None:
     assert after(status) == Retry(CREATED_MS + 2_500, f"HTTP {status}")
 
