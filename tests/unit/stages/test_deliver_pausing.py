@@ -77,13 +77,14 @@ async def test_a_410_of_what_is_too_old_pauses_too() -> None:
     assert rig.gate.paused
 
 
-async def test_a_pause_that_the_journal_did_not_take_is_written_when_it_does() -> None:
+async def test_a_pause_that_the_journal_did_not_take_is_written_when_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.stages.stage.FIRST_BACKOFF_SECONDS", 0.01)
     journal, sender = journal_of(1), ToldSender(GONE)
     rig = Rig(journal, sender)
     async with rig.running():
-        await until(lambda: sender.in_flight == 0 and len(sender.posts) == 1)
+        await until(lambda: rig.gate.paused)
         journal.failing = 2
-        await until(lambda: bool(journal.pauses), seconds=10)
+        await until(lambda: bool(journal.pauses))
     assert [(attempt.status, attempt.delivered) for attempt in journal.attempts] == [(410, False)]
 
 
@@ -91,7 +92,7 @@ async def test_a_pause_that_the_journal_did_not_take_is_written_when_it_does() -
 
 
 async def test_a_paused_callback_is_sent_nothing_and_nothing_waits_in_memory() -> None:
-    journal, sender = journal_of(5000), ToldSender()
+    journal, sender = journal_of(2000), ToldSender()
     for seq in range(1, 101):
         journal._store((seq,), attempts=1, created_at_ms=START_MS, next_attempt_at_ms=START_MS)
     journal.position = 100
@@ -105,8 +106,8 @@ async def test_a_paused_callback_is_sent_nothing_and_nothing_waits_in_memory() -
         assert not rig.deliver._lanes.fresh
         assert not rig.deliver._lanes.due
         rig.gate.resume()
-        await until(lambda: journal.position == 5000 and not journal.deliveries, seconds=20)
-    assert len(sender.posts) == 5000
+        await until(lambda: journal.position == 2000 and not journal.deliveries, seconds=20)
+    assert len(sender.posts) == 2000
 
 
 async def test_pausing_puts_what_waits_in_memory_back_into_the_journal() -> None:
@@ -192,7 +193,7 @@ async def test_another_callback_is_not_paused_with_it() -> None:
 
 
 async def test_new_entries_wake_only_whoever_has_room_for_them() -> None:
-    journal, sender = journal_of(5000), ToldSender()
+    journal, sender = journal_of(2000), ToldSender()
     sender.default = asyncio.get_running_loop().create_future()
     rig = Rig(journal, sender, concurrency=4)
     woken: list[str] = []
@@ -207,10 +208,10 @@ async def test_new_entries_wake_only_whoever_has_room_for_them() -> None:
         rig.gate.resume()
         rig.deliver.wake = wake
         sender.default.set_result(OK)
-        await until(lambda: journal.position == 5000, seconds=20)
-        journal.entries.append(entry(5001, received_at_ms=START_MS))
+        await until(lambda: journal.position == 2000, seconds=20)
+        journal.entries.append(entry(2001, received_at_ms=START_MS))
         rig.deliver.entries_came()
-        await until(lambda: journal.position == 5001, seconds=0.9)
+        await until(lambda: journal.position == 2001, seconds=0.9)
 
 
 # --- half open ---
