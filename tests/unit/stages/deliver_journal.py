@@ -292,3 +292,18 @@ class ToldSender:
 
 def _label(member: Entry) -> str:
     return member.message_id if member.revision == 1 else f"{member.message_id}#{member.revision}"
+
+
+def journal_of(count: int) -> MemoryJournal:
+    return MemoryJournal(entries=[entry(seq) for seq in range(1, count + 1)])
+
+
+def two_revisions() -> MemoryJournal:
+    return MemoryJournal(
+        entries=[
+            entry(1, "a"),
+            entry(2, "a", revision=2, type_=EntryType.COMPLETION),
+            entry(3, "a", revision=3, type_=EntryType.COMPLETION),
+            entry(4, "b"),
+        ]
+    )
