@@ -11,6 +11,7 @@ import pytest
 
 from tests.chaos.arena import Arena
 from tests.chaos.checker import Verdict, judge
+from tests.chaos.faults_journal import restore_backup, take_backup
 from tests.kafka.broker import Cluster
 from tests.kafka.proxy import OFFSET_FETCH
 
@@ -82,6 +83,18 @@ async def stopped_while_it_polls(arena: Arena) -> None:
     await arena.start_relay()
 
 
+async def backup_restored(arena: Arena) -> None:
+    """What came after the backup comes once more after it was put back. Before anything opens a gap, which a backup
+    would have to be spared."""
+    chance = random.Random(1)
+    await take_backup(arena, chance)
+    ids = [f"forgotten-{number}" for number in range(20)]
+    await arena.put_reports("sms", ids)
+    await restore_backup(arena, chance)
+    assert arena.past_journals, "the backup was not put back"
+    await arena.put_reports("sms", ids)
+
+
 class Sabotage(NamedTuple):
     provocation: Callable[[Arena], Awaitable[None]]
     found_by: frozenset[str]
@@ -89,6 +102,7 @@ class Sabotage(NamedTuple):
 
 
 SABOTAGES = {
+    "backup-forgets": Sabotage(backup_restored, frozenset({"each_once"})),
     "parse-first": Sabotage(garbage, frozenset({"nothing_lost", "losses_are_gaps"})),
     "cursor-outside": Sabotage(killed_between_records_and_cursor, frozenset({"each_once", "seqs_are_gapless"})),
     "sends-unawaited": Sabotage(oversized, frozenset({"nothing_lost", "seqs_are_gapless"})),

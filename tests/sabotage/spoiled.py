@@ -16,6 +16,7 @@ from relay.sinks.kafka import KafkaSink
 from relay.sources import account
 from relay.stages import intake
 from relay.stages.intake import Intake
+from relay.stages.publish import publisher
 
 DIES_AT = 4
 """The relay whose cursor lies outside of the transaction is killed between the two the fourth time, once."""
@@ -116,6 +117,15 @@ def get_repeated() -> None:
     account.never_repeat = as_it_is
 
 
+def backup_forgets() -> None:
+    """What Kafka has and the journal has not is believed to be nobody's."""
+
+    async def adopt_nothing(*_arguments, **_options):
+        return None
+
+    publisher.adopt_missing = adopt_nothing
+
+
 SPOILS: dict[str, Callable[[], None]] = {
     "parse-first": parse_first,
     "cursor-outside": cursor_outside,
@@ -124,4 +134,5 @@ SPOILS: dict[str, Callable[[], None]] = {
     "no-dedup": no_dedup,
     "poll-cancelled": poll_cancelled,
     "get-repeated": get_repeated,
+    "backup-forgets": backup_forgets,
 }
