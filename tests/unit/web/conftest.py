@@ -1,7 +1,8 @@
 """The web application on a journal that answers as told."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
+import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
@@ -11,6 +12,7 @@ from relay.domain.figures import CallbackFigures, JournalFigures, StreamFigures
 from relay.domain.report import Stream
 from relay.observe import Health, Telemetry
 from relay.web import make_web
+from tests.unit.web.push_rig import Rig
 
 Client = TestClient[web.Request, web.Application]
 
@@ -86,3 +88,12 @@ async def client(
     application: web.Application, aiohttp_client: Callable[[web.Application], Awaitable[Client]]
 ) -> Client:
     return await aiohttp_client(application)
+
+
+@pytest.fixture
+async def pushing() -> AsyncIterator[Rig]:
+    async with aiohttp.ClientSession() as session:
+        rig = Rig(session)
+        await rig.service.start()
+        yield rig
+        await rig.service.stop()
