@@ -21,6 +21,9 @@ from relay.sinks.signing import SecretUnusable, Signer
 
 log = structlog.get_logger(__name__)
 
+MOST_REFUSED_TOLD = 16
+"""Whoever answers for a name could make up a new address each time."""
+
 _FAILURES = (
     aiohttp.ClientError,
     HttpProcessingError,
@@ -41,7 +44,7 @@ class HttpCallback:
     def __init__(self, config: CallbackConfig) -> None:
         url = URL(config.url)
         self._name = config.name
-        self._refused = ""
+        self._refused: set[str] = set()
         self._timeout_seconds = config.timeout_seconds
         self._infobip = config.format == "infobip"
         self._batch = config.batch_size > 1
@@ -85,8 +88,8 @@ class HttpCallback:
 
     def _tell_refused(self, error: str) -> None:
         """Once for each address: unlike other failures this one does not pass by itself."""
-        if error != self._refused:
-            self._refused = error
+        if error not in self._refused and len(self._refused) < MOST_REFUSED_TOLD:
+            self._refused.add(error)
             log.error("callback not posted to", callback=self._name, reason=error)
 
     def _headers(self, stream: Stream, members: Sequence[Entry], body: bytes, at_ms: int, *, batch: bool) -> str:

@@ -53,6 +53,8 @@ class HttpChannel:
         self._request_line = f"POST {url.raw_path_qs} HTTP/1.1\r\n"
         self._connector: GuardedConnector | None = None
         self._destination: aiohttp.ClientRequest | None = None
+        self._taking = 0
+        self._name_failed = False
 
     async def post(self, headers: str, body: bytes, answer: HttpAnswer) -> None:
         """Send one POST, once, and fill `answer`. `headers`: lines with their CRLF, without Content-Length.
@@ -84,14 +86,28 @@ class HttpChannel:
         if connector is None or destination is None:
             connector, destination = self._open()
         while True:
-            try:
-                connection = await connector.connect(destination, [], _NO_LIMITS)
-            except (aiohttp.ClientError, OSError):
-                connector.clear_dns_cache()  # where the name led to does not work: it may lead elsewhere by now
-                raise
+            connection = await self._take(connector, destination)
             if connection.protocol is not None and not connection.protocol.should_close:
                 return connection
             connection.close()
+
+    async def _take(self, connector: GuardedConnector, destination: aiohttp.ClientRequest) -> Connection:
+        """A connection from the pool, or a new one.
+
+        Where the name led to when that failed is forgotten, as it may lead elsewhere by now; but not under somebody who
+        is just being told: aiohttp does not expect that.
+        """
+        self._taking += 1
+        try:
+            return await connector.connect(destination, [], _NO_LIMITS)
+        except (aiohttp.ClientError, OSError):
+            self._name_failed = True
+            raise
+        finally:
+            self._taking -= 1
+            if self._name_failed and not self._taking:
+                connector.clear_dns_cache()
+                self._name_failed = False
 
     def _open(self) -> tuple[GuardedConnector, aiohttp.ClientRequest]:
         self._connector = GuardedConnector(connections=self._connections, allow_private=self._allow_private)

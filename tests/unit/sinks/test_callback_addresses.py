@@ -1,5 +1,6 @@
 """Where callbacks are not posted to: checked for each connection, whatever the name said before."""
 
+import asyncio
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -85,6 +86,28 @@ async def test_a_name_that_is_rebound_is_refused_at_the_next_connection(
     assert (await callback.post(STREAM, [entry()], now_ms())).status == 200
 
 
+async def test_a_name_whose_address_failed_is_looked_up_anew(
+    receiver: CallbackReceiver, connect: Connect, dns: Answers
+) -> None:
+    callback = connect(f"http://hooks.test:{receiver.port}/")
+    for address in ("169.254.169.254", "127.255.255.253"):  # refused, and where nobody listens
+        dns(address)
+        assert (await callback.post(STREAM, [entry()], now_ms())).status is None
+    dns("127.0.0.1")
+    assert (await callback.post(STREAM, [entry()], now_ms())).status == 200
+
+
+async def test_many_posts_at_a_time_to_a_name_that_fails(connect: Connect, dns: Answers) -> None:
+    dns("10.0.0.1", "10.0.0.2")
+    callback = connect("http://hooks.test/", allow_private=False, concurrency=8)
+
+    async def post_on_and_on(worker: int) -> set[str]:
+        return {(await callback.post(STREAM, [entry(f"m-{worker}-{n}")], now_ms())).error for n in range(20)}
+
+    errors = set().union(*await asyncio.gather(*(post_on_and_on(worker) for worker in range(24))))
+    assert errors <= {f"address: 10.0.0.{n} {PRIVATE}" for n in (1, 2)}
+
+
 async def test_of_several_addresses_those_allowed_are_tried(
     receiver: CallbackReceiver, connect: Connect, dns: Answers
 ) -> None:
@@ -111,7 +134,7 @@ async def test_other_spellings_of_an_address_are_no_way_around(connect: Connect,
 async def test_the_log_names_the_address_once(connect: Connect, dns: Answers) -> None:
     callback = connect("http://hooks.test/", allow_private=False)
     with capture_logs() as lines:
-        for address in ("10.0.0.1", "10.0.0.1", "169.254.169.254"):
+        for address in ("10.0.0.1", "10.0.0.1", "169.254.169.254", "10.0.0.1"):
             dns(address)
             await callback.close()
             await callback.post(STREAM, [entry()], now_ms())
