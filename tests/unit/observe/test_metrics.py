@@ -32,6 +32,7 @@ CONTRACT = {
     "relay_callback_oldest_backlog_timestamp_seconds": {"callback"},
     "relay_callback_paused": {"callback"},
     "relay_dead_letters": {"callback"},
+    "relay_dead_letters_ended_total": {"callback", "result"},
     "relay_gaps_open": {"source", "kind"},
     "relay_oldest_open_gap_timestamp_seconds": {"source", "kind"},
     "relay_gaps_ended_total": {"source", "kind", "result"},
@@ -70,7 +71,11 @@ FIGURES = JournalFigures(
             kafka_position=None,
         ),
     },
-    callbacks={"billing": CallbackFigures(backlog=5, oldest_backlog_at_ms=1_700_000_003_000, dead_letters=4)},
+    callbacks={
+        "billing": CallbackFigures(
+            backlog=5, oldest_backlog_at_ms=1_700_000_003_000, dead_letters=4, dropped=2, expired=1
+        )
+    },
     size_bytes=8192,
     free_bytes=1_000_000,
     writable=True,
@@ -185,6 +190,8 @@ def test_the_journals_figures(telemetry: Telemetry) -> None:
     assert shown['relay_callback_backlog_reports{callback="billing"}'] == 5
     assert shown['relay_callback_oldest_backlog_timestamp_seconds{callback="billing"}'] == 1_700_000_003
     assert shown['relay_dead_letters{callback="billing"}'] == 4
+    assert shown['relay_dead_letters_ended_total{callback="billing",result="dropped"}'] == 2
+    assert shown['relay_dead_letters_ended_total{callback="billing",result="expired"}'] == 1
     assert (shown["relay_journal_size_bytes"], shown["relay_journal_free_bytes"]) == (8192, 1_000_000)
 
 
