@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from relay.cli.options import AsJson, RelayConfig, RelayUrl, Token, TokenFile
+from relay.cli.options import AsJson, Id, Ids, Kind, Reason, RelayConfig, RelayUrl, Source, Token, TokenFile
 
 dead_letters = typer.Typer(
     help="Deliveries given up: look at them, send them again, drop them.",
@@ -12,19 +12,14 @@ dead_letters = typer.Typer(
 )
 
 CallbackName = Annotated[str | None, typer.Option("--callback", metavar="NAME", help="Only of this callback.")]
-Source = Annotated[str | None, typer.Option(metavar="NAME", help="Only of this source.")]
-Kind = Annotated[str | None, typer.Option(metavar="NAME", help="Only of this kind.")]
 Since = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="Only if given up since: 90m, 24h, 2d ago, or 2026-02-12T08:00:00Z."),
 ]
 Until = Annotated[str | None, typer.Option(metavar="TIME", help="Only those given up before.")]
-Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Only if this is part of the reason, in any case.")]
 Status = Annotated[
     int | None, typer.Option(min=1, max=999, metavar="CODE", help="Only if the last attempt was answered with this.")
 ]
-Id = Annotated[int, typer.Argument(metavar="ID", min=1)]
-Ids = Annotated[list[int] | None, typer.Argument(metavar="ID", min=1)]
 All = Annotated[bool, typer.Option("--all", help="All that the filters leave, instead of IDs.")]
 
 

@@ -20,3 +20,9 @@ TokenFile = Annotated[
 ]
 Token = Annotated[str | None, typer.Option(envvar="RELAY_TOKEN", hidden=True, help="For the environment variable.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+Source = Annotated[str | None, typer.Option(metavar="NAME", help="Only of this source.")]
+Kind = Annotated[str | None, typer.Option(metavar="NAME", help="Only of this kind.")]
+Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Only if this is part of the reason, in any case.")]
+Id = Annotated[int, typer.Argument(metavar="ID", min=1)]
+Ids = Annotated[list[int] | None, typer.Argument(metavar="ID", min=1)]

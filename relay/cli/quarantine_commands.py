@@ -4,18 +4,13 @@ from typing import Annotated
 
 import typer
 
-from relay.cli.options import AsJson, RelayConfig, RelayUrl, Token, TokenFile
+from relay.cli.options import AsJson, Id, Ids, Kind, Reason, RelayConfig, RelayUrl, Source, Token, TokenFile
 
 quarantine = typer.Typer(
     help="Bytes that were no report, and records that Kafka refused: look at them, retry them, drop them.",
     no_args_is_help=True,
 )
 
-Source = Annotated[str | None, typer.Option(metavar="NAME", help="Only of this source.")]
-Kind = Annotated[str | None, typer.Option(metavar="NAME", help="Only of this kind.")]
-Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Only if this is part of the reason, in any case.")]
-Id = Annotated[int, typer.Argument(metavar="ID", min=1)]
-Ids = Annotated[list[int] | None, typer.Argument(metavar="ID", min=1)]
 All = Annotated[bool, typer.Option("--all", help="All that --source, --kind and --reason leave, instead of IDs.")]
 
 
