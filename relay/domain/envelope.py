@@ -7,7 +7,7 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -22,6 +22,8 @@ QUARANTINE_BYTES = 65536
 _UNESCAPED = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 _WEBHOOK_ID_DIGITS = 32
 
+Headers = tuple[tuple[str, bytes], ...]
+
 
 class Topics(NamedTuple):
     """The topics of one kind, already formatted."""
@@ -33,22 +35,29 @@ class Topics(NamedTuple):
 
 
 class KafkaRecord(NamedTuple):
-    """One Kafka record, ready to append."""
+    """One Kafka record, ready to append. `id` is the value of `ce_id`, `seq` that of `relay_seq`; the other headers are
+    `common`: neighbours in a stream share it, so that it is encoded once for all of them."""
 
     seq: int
     topic: str
     key: bytes
     value: bytes
-    headers: Sequence[tuple[str, bytes]]
+    id: bytes
+    common: Sequence[tuple[str, bytes]]
     timestamp_ms: int
+
+    @property
+    def headers(self) -> list[tuple[str, bytes]]:
+        """All of them."""
+        return [*self.common, ("ce_id", self.id), ("relay_seq", b"%d" % self.seq)]
 
 
 class StreamEnvelope:
     """Makes the Kafka records of one stream: CloudEvents in binary mode, with `relay_journal` and `relay_seq`."""
 
     __slots__ = (
-        "_ce_time",
-        "_ce_time_ms",
+        "_common",
+        "_common_of",
         "_fixed",
         "_journal",
         "_quarantine_fixed",
@@ -72,15 +81,12 @@ class StreamEnvelope:
             EntryType.COMPLETION: topics.reports,
             EntryType.REVISION: topics.reports if revisions_inline else topics.revisions,
         }
-        self._ce_time_ms = -1
-        self._ce_time = ("ce_time", b"")
+        self._common: Headers = ()
+        self._common_of: tuple[Headers, int, Origin] | None = None
 
     def record(self, entry: Entry) -> KafkaRecord:
         """The record of one entry; the same entry always makes the same record."""
         seq, type_, message_id, revision, origin, received_at_ms, _, value, _ = entry
-        if received_at_ms != self._ce_time_ms:  # the entries of a fetch share it
-            self._ce_time = ("ce_time", rfc3339_ms(received_at_ms).encode())
-            self._ce_time_ms = received_at_ms
         topic = self._topics.get(type_)
         if topic is None and type_ == EntryType.RECORDING:
             topic, key, fixed = self._recordings_topic, message_id.encode(), self._recording_fixed
@@ -91,8 +97,10 @@ class StreamEnvelope:
         else:
             key, fixed = message_id.encode(), self._fixed
             id_ = key if revision == 1 else b"%b#%d" % (key, revision)
-        headers = (*fixed, ("ce_id", id_), self._ce_time, _ORIGINS[origin], self._journal, ("relay_seq", b"%d" % seq))
-        return KafkaRecord(seq, topic, key, value, headers, received_at_ms)
+        if self._common_of != (fixed, received_at_ms, origin):  # the entries of a fetch share it
+            self._common = (*fixed, ("ce_time", rfc3339_ms(received_at_ms).encode()), _ORIGINS[origin], self._journal)
+            self._common_of = (fixed, received_at_ms, origin)
+        return _record((seq, topic, key, value, id_, self._common, received_at_ms))
 
 
 def ce_source(stream: Stream) -> str:
@@ -194,5 +202,7 @@ def _fixed_headers(source: str, type_: str) -> tuple[tuple[str, bytes], ...]:
     )
 
 
+_record = partial(tuple.__new__, KafkaRecord)
+"""What the class does when it is called, at a third of the time."""
 _NOUNS = {EntryType.QUARANTINE: "quarantine", EntryType.RECORDING: "recording"}
 _ORIGINS = {origin: ("ce_origin", origin.value.encode()) for origin in Origin}

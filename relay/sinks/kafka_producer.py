@@ -19,8 +19,8 @@ from aiokafka.producer.transaction_manager import TransactionResult
 from aiokafka.structs import TopicPartition
 
 from relay.observe.failpoints import Point, reach
-from relay.sinks.kafka_batches import RecordBatch
 from relay.sinks.kafka_client import StreamClient
+from relay.sinks.kafka_encoding import RecordBatch
 from relay.sinks.kafka_errors import EndTxnUnansweredError
 
 RETRY_BACKOFF_MS = 50

@@ -134,11 +134,12 @@ class StreamTail:
         if headers.get("relay_journal") != self._journal or headers.get("ce_source") != self._source:
             return None
         return Record(
-            int(headers["relay_seq"]),
+            int(headers.pop("relay_seq")),
             consumed.topic,
             consumed.key or b"",
             consumed.value or b"",
-            consumed.headers,
+            headers.pop("ce_id"),
+            tuple(headers.items()),
             consumed.timestamp,
         )
 

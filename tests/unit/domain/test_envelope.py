@@ -40,11 +40,11 @@ def record(of: Entry, *, revisions_inline: bool = False) -> KafkaRecord:
 
 
 def test_a_report_is_a_cloudevent_in_binary_mode() -> None:
-    seq, topic, key, value, headers, timestamp_ms = record(entry())
-    assert (seq, topic, key, value) == (7, "infobip.sms.reports", b"ff4804ef", b'{"messageId":"ff4804ef"}')
-    assert timestamp_ms == AT_MS
-    assert len(headers) == 9
-    assert dict(headers) == {
+    made = record(entry())
+    assert made[:4] == (7, "infobip.sms.reports", b"ff4804ef", b'{"messageId":"ff4804ef"}')
+    assert made.timestamp_ms == AT_MS
+    assert len(made.headers) == 9
+    assert dict(made.headers) == {
         "ce_specversion": b"1.0",
         "ce_id": b"ff4804ef",
         "ce_source": b"/acme/sms",
@@ -101,6 +101,15 @@ def test_each_record_has_its_own_time() -> None:
         for at_ms in (AT_MS, AT_MS, AT_MS + 1, AT_MS)
     ]
     assert [time[-5:] for time in times] == [b".323Z", b".323Z", b".324Z", b".323Z"]
+
+
+def test_the_entries_of_a_fetch_share_what_does_not_vary() -> None:
+    envelope = StreamEnvelope(STREAM, "j-1", TOPICS, revisions_inline=False)
+    of_a_fetch = [envelope.record(entry(seq)).common for seq in (7, 8)]
+    assert of_a_fetch[0] is of_a_fetch[1]
+    assert dict(envelope.record(entry(9, origin=Origin.PUSH)).common)["ce_origin"] == b"push"
+    assert dict(envelope.record(entry(10, type_=EntryType.QUARANTINE)).common)["ce_type"].endswith(b".quarantine.v1")
+    assert dict(envelope.record(entry(11)).common)["ce_type"].endswith(b".report.v1")
 
 
 def test_an_entry_read_back_with_plain_values_makes_the_same_record() -> None:

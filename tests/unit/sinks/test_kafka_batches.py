@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import pytest
-from aiokafka.record.memory_records import MemoryRecords
 
 from relay.ports import Record, RecordsRefused
-from relay.sinks.kafka_batches import MAX_RECORD_BYTES, RecordBatch, fill_batches
+from relay.sinks.kafka_batches import MAX_RECORD_BYTES, fill_batches
+from relay.sinks.kafka_encoding import RecordBatch
 
 CODEC_NONE = 0
 
@@ -24,7 +24,7 @@ class SmallBatch:
 
 
 def record(seq: int, *, topic: str = "reports", key: bytes = b"abc", value: bytes = b"{}") -> Record:
-    return Record(seq, topic, key, value, (("relay_seq", b"%d" % seq),), 1000)
+    return Record(seq, topic, key, value, key, (), 1000)
 
 
 def test_a_record_that_did_not_fit_begins_the_next_batch() -> None:
@@ -58,26 +58,9 @@ def test_a_record_beyond_any_broker_is_refused_unsent() -> None:
         list(fill_batches([record(1, value=bytes(MAX_RECORD_BYTES + 1))], {"reports": 1}, SmallBatch))
 
 
-def test_aiokafkas_batch_takes_one_record_of_any_size_and_none_beside_it() -> None:
+def test_a_batch_takes_one_record_of_any_size_and_none_beside_it() -> None:
     records = [record(1), record(2, value=bytes(500)), record(3)]
 
     filled = list(fill_batches(records, {"reports": 1}, lambda: RecordBatch(300, CODEC_NONE)))
 
     assert [batch.batch.record_count() for batch in filled] == [1, 1, 1]  # type: ignore[attr-defined]
-
-
-def test_records_are_encoded_as_they_are() -> None:
-    headers = [("ce_id", b"m-1"), ("relay_seq", b"7")]
-    records = [
-        Record(7, "reports", b"m-1", b'{"messageId":"m-1"}', tuple(headers), 1_700_000_000_123),
-        Record(8, "reports", b"m-2", b"{}", (), 1_700_000_000_456),
-    ]
-
-    (filled,) = fill_batches(records, {"reports": 1}, lambda: RecordBatch(1000, CODEC_NONE))
-    batch = MemoryRecords(bytes(filled.batch._build())).next_batch()  # type: ignore[attr-defined]
-
-    assert batch is not None
-    assert [(one.offset, one.timestamp, one.key, one.value, one.headers) for one in batch] == [
-        (0, 1_700_000_000_123, b"m-1", b'{"messageId":"m-1"}', headers),
-        (1, 1_700_000_000_456, b"m-2", b"{}", []),
-    ]
