@@ -167,3 +167,12 @@ def test_it_is_the_report_that_the_thorough_way_makes(message_id: str, optional:
         raise AssertionError(f"the thorough way refuses it: {error!r}") from error
     assert report[:4] == expected[:4]
     assert json.loads(report.value) == json.loads(expected.value)
+
+
+@pytest.mark.parametrize("raw", [b'"a\0b"', b'"\0\0"', b'{"currency":"\0"}'])
+@pytest.mark.parametrize("name", [b"price", b"status", b"error"])
+def test_what_separates_the_remembered_fields_is_no_part_of_them(name: bytes, raw: bytes) -> None:
+    entry = b'{"messageId":"m-1","%b":%b}' % (name, raw)
+
+    assert not Usual(None).takes(entry)
+    assert Usual(None).reports(b'{"results":[%b]}' % entry) is None
