@@ -26,7 +26,8 @@ class Tuning(NamedTuple):
     page_bytes: int = 4096
     writer_cache_bytes: int = 32 << 20
     reader_cache_bytes: int = 8 << 20
-    checkpoint_pages: int = 4000
+    checkpoint_pages: int = 12_000
+    """A page that many transactions write, as of the index of ids, goes from the WAL into the file once in so many."""
     reserve_bytes: int = 32 << 20
     tail_bytes: int = 16 << 20
     max_pages: int | None = None

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from typing import Any, NamedTuple
 
-from relay.domain.dedup import Decision, decide
+from relay.domain.dedup import decide
 from relay.domain.envelope import quarantine_value
 from relay.domain.figures import Recorded
 from relay.domain.report import Entry, EntryType, Rejected, Report
@@ -40,22 +40,30 @@ class Draft:
 
     def add(self, found: Sequence[Report | Rejected], keys: Sequence[bytes], known: Mapping[bytes, Seen]) -> None:
         """`keys` are those of the reports (whatever for the rejected), `known` is what the journal knows of them."""
-        origin = self._claimed.fetch.origin
+        origin, at_ms, seen, entries, columns = self._origin, self._at_ms, self.seen, self.entries, self.columns
         decide_first = cache(lambda outcome, final: decide(None, Report("", outcome, None, final, b""), origin))
+        seq = self._first_seq + len(entries)
         for key, report in zip(keys, found, strict=True):
             if isinstance(report, Rejected):
                 self.quarantine(report.reason, report.raw)
+                seq += 1
                 continue
-            before = self.seen.get(key) or known.get(key)
+            message_id, outcome, status_group, final, value = report
+            before = seen.get(key) or known.get(key)
             if before is None:
                 # Nothing else decides about a messageId never seen, and in nearly all reports it is the same.
-                decision = decide_first(report.outcome, report.final)
+                decision, previous_seq = decide_first(outcome, final), None
             else:
-                decision = decide(before.known, report, origin)
+                decision, previous_seq = decide(before.known, report, origin), before.last_seq
+                self._duplicates += decision is None
+                self._revisions += decision is not None
             if decision is None:
-                self._duplicates += 1
-            else:
-                self._append(key, report, decision, None if before is None else before.last_seq)
+                continue
+            type_, revision, now_known = decision
+            entries.append(_entry((seq, type_, message_id, revision, origin, at_ms, status_group, value, False)))
+            columns += (type_, message_id, revision, status_group, previous_seq, value)
+            seen[key] = _seen((now_known, seq))
+            seq += 1
 
     def quarantine(self, reason: str, raw: bytes) -> None:
         value = quarantine_value(self._claimed.stream, reason, self._at_ms, self._claimed.id, raw)
@@ -69,15 +77,3 @@ class Draft:
     def recorded(self) -> Recorded:
         new = len(self.entries) - self._revisions - len(self.quarantined)
         return Recorded(new, self._duplicates, self._revisions, len(self.quarantined))
-
-    def _append(self, key: bytes, report: Report, decision: Decision, previous_seq: int | None) -> None:
-        message_id, _, status_group, _, value = report
-        type_, revision, known = decision
-        seq = self._first_seq + len(self.entries)
-        self.entries.append(
-            _entry((seq, type_, message_id, revision, self._origin, self._at_ms, status_group, value, False))
-        )
-        self.columns += (type_, message_id, revision, status_group, previous_seq, value)
-        self.seen[key] = _seen((known, seq))
-        if previous_seq is not None:
-            self._revisions += 1

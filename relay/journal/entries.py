@@ -28,7 +28,7 @@ def append(
 ) -> None:
     """Rows (type, message id, revision, status group, previous seq, value), flat, from the stream's next seq on."""
     _APPEND.execute(db, (row.base + row.next_seq, origin, received_at_ms), values)
-    tallies.add(db, row.id, zip(count(row.next_seq), values[::6], values[3::6]))
+    tallies.add(db, row.id, count(row.next_seq), values[::6], values[3::6])
     set_next_seq(db, row, row.next_seq + len(values) // 6, quarantined)
 
 

@@ -1,7 +1,7 @@
 """The dedup window: what is known of each messageId, compact, in one index that is also the table."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import apsw
@@ -43,9 +43,10 @@ def look_up(db: apsw.Connection, keys: Sequence[bytes]) -> dict[bytes, Seen]:
     return {keys[n - 1]: Seen(Known(outcomes, revision), last_seq) for n, outcomes, revision, last_seq in found}
 
 
-def keep(db: apsw.Connection, seen: Iterable[tuple[bytes, Seen]], at_ms: int) -> None:
+def keep(db: apsw.Connection, seen: Mapping[bytes, Seen], at_ms: int) -> None:
     """In the order of the keys: neighbours in the index are written together."""
     values: list[Any] = []
-    for key, (known, last_seq) in sorted(seen):
-        values += (key, known[0], known[1], last_seq)
+    for key in sorted(seen):
+        (outcomes, revision), last_seq = seen[key]
+        values += (key, outcomes, revision, last_seq)
     _KEEP.execute(db, (at_ms // HOUR_MS,), values)

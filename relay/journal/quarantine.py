@@ -80,7 +80,7 @@ def _send_again(db: apsw.Connection, of: Quarantined, identity: Row, at_ms: int)
     values = (type_, message_id, revision, status_group, previous_seq, value)
     entries.append(db, row, values, origin=ORIGIN_CODES[of.origin], received_at_ms=at_ms, quarantined=0)
     if before is not None:
-        ids.keep(db, [(ids.keys_of(row.id)(message_id), before._replace(last_seq=row.next_seq))], at_ms)
+        ids.keep(db, {ids.keys_of(row.id)(message_id): before._replace(last_seq=row.next_seq)}, at_ms)
     _end(db, of.id, at_ms)
     return [
         Entry(row.next_seq, EntryType(type_), message_id, revision, of.origin, at_ms, status_group, bytes(value)),

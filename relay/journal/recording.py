@@ -123,8 +123,14 @@ def adopt_published(db: apsw.Connection, lease: Lease, stream: Stream, records: 
             seen[key] = _adopted_seen(before, record)
     recordings.add_pending(db, row, [_adopted_entry(record) for record in records])
     unknown = [record for record, values in zip(records, rows, strict=True) if _adopt(db, values)]
-    tallies.add(db, row.id, [(record.seq, record.type, record.status_group) for record in unknown])
-    ids.keep(db, seen.items(), max(record.received_at_ms for record in records))
+    tallies.add(
+        db,
+        row.id,
+        [record.seq for record in unknown],
+        [record.type for record in unknown],
+        [record.status_group for record in unknown],
+    )
+    ids.keep(db, seen, max(record.received_at_ms for record in records))
     next_seq = max(row.next_seq, max(record.seq for record in records) + 1)
     entries.set_next_seq(db, row, next_seq)
 
@@ -148,7 +154,7 @@ def write_draft(db: apsw.Connection, row: StreamRow, claimed: ClaimedFetch, draf
             received_at_ms=fetch.received_at_ms,
             quarantined=len(draft.quarantined),
         )
-    ids.keep(db, draft.seen.items(), fetch.received_at_ms)
+    ids.keep(db, draft.seen, fetch.received_at_ms)
     recordings.add_pending(db, row, draft.entries)
     for seq, reason, raw in draft.quarantined:
         kept = (row.base + seq, reason, fetch.received_at_ms, claimed.id, ORIGIN_CODES[fetch.origin], None, raw)

@@ -75,7 +75,7 @@ def record(
     values = (EntryType.RECORDING, message_id, 1, None, seen.last_seq if seen else None, value)
     entries.append(db, row, values, origin=origin, received_at_ms=at_ms, quarantined=0)
     if seen is not None:  # so that it is found with its report
-        ids.keep(db, [(key, seen._replace(last_seq=row.next_seq))], at_ms)
+        ids.keep(db, {key: seen._replace(last_seq=row.next_seq)}, at_ms)
     return Entry(row.next_seq, EntryType.RECORDING, message_id, 1, ORIGINS[origin], at_ms, None, value)
 
 

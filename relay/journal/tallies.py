@@ -3,6 +3,8 @@
 from array import array
 from collections import Counter
 from collections.abc import Iterable
+from itertools import repeat
+from operator import rshift
 
 import apsw
 
@@ -18,12 +20,12 @@ _BUCKET_BITS = 12
 _NO_GROUP = -1
 _NONE_WANTED = -2
 
-Sort = tuple[int, int, int | None]
-"""seq, type, status group of an entry."""
 
-
-def add(db: apsw.Connection, stream_id: int, sorts: Iterable[Sort]) -> None:
-    counts = Counter([(seq >> _BUCKET_BITS, type_, group) for seq, type_, group in sorts])
+def add(
+    db: apsw.Connection, stream_id: int, seqs: Iterable[int], types: Iterable[int], groups: Iterable[int | None]
+) -> None:
+    """Of each entry its seq, type and status group; as many as the shortest of them has."""
+    counts = Counter(zip(map(rshift, seqs, repeat(_BUCKET_BITS)), types, groups, strict=False))
     values: list[int] = []
     for (bucket, type_, group), count in counts.items():
         values += (bucket, type_, _NO_GROUP if group is None else group, count)
