@@ -3,7 +3,6 @@
 import base64
 import json
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +24,6 @@ from tests.kafka.broker import Cluster
 from tests.kafka.reader import count_keys, read_committed
 
 pytestmark = pytest.mark.kafka
-
-
-@pytest.fixture
-async def place(kafka: Cluster) -> AsyncIterator[Place]:
-    place = Place(kafka.bootstrap_servers)
-    yield place
-    await place.let_go()
 
 
 def secured(place: Place, kafka: Cluster, listener: str, **security: Any) -> Place:

@@ -2,13 +2,13 @@
 
 import os
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import orjson
 import pytest
 
-from relay.stages.publish.publisher import STOPPED_SECONDS
+from relay.ports import ProducerFenced
+from relay.stages.publish.fencing import FIRST_WAIT_SECONDS
 from tests.integration.kafka_rig import Place
 from tests.integration.publish_rig import confirmed, names, running
 from tests.kafka import proxy as api
@@ -17,19 +17,6 @@ from tests.kafka.proxy import KafkaProxy
 from tests.kafka.reader import committed_offset, count_keys, delete_committed_offset, read_committed
 
 pytestmark = pytest.mark.kafka
-
-
-@pytest.fixture
-async def place(kafka: Cluster) -> AsyncIterator[Place]:
-    place = Place(kafka.bootstrap_servers)
-    yield place
-    await place.let_go()
-
-
-@pytest.fixture
-async def proxy(kafka: Cluster) -> AsyncIterator[KafkaProxy]:
-    async with KafkaProxy(kafka.brokers[0]) as proxy:
-        yield proxy
 
 
 @pytest.fixture
@@ -182,7 +169,7 @@ async def test_backup_and_lost_cursor_together(kafka: Cluster, place: Place, pat
     assert seen(kafka, place) == once((1, 160))
 
 
-async def test_a_second_producer_once_is_survived_and_a_rival_is_not_fought(
+async def test_a_second_producer_is_survived_and_one_that_comes_again_is_left_the_id_for_a_while(
     kafka: Cluster, place: Place, path: Path
 ) -> None:
     async with running(path, place) as relay:
@@ -196,11 +183,14 @@ async def test_a_second_producer_once_is_survived_and_a_rival_is_not_fought(
 
         await rival.open()
         await relay.receive(names(21, 30))
-        await relay.step_until(lambda wait_seconds: wait_seconds == STOPPED_SECONDS)
+        await relay.step_until(lambda wait_seconds: wait_seconds == FIRST_WAIT_SECONDS)
+        assert "another producer uses the same transactional id" in relay.health.degraded["publish/acme/sms"]
+        await rival.publish([], 20)  # nobody took the id back yet
 
-        assert "another producer has our id" in relay.health.degraded["publish/acme/sms"]
-        await rival.publish([], 20)  # nobody took the id back
-    assert seen(kafka, place) == once((1, 20))
+        await relay.step_until(lambda wait_seconds: wait_seconds >= 5)
+        with pytest.raises(ProducerFenced):
+            await rival.publish([], 20)
+    assert seen(kafka, place) == once((1, 30))
 
 
 async def test_another_cluster_waits_for_an_operator(kafka: Cluster, place: Place, path: Path) -> None:
