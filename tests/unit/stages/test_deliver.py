@@ -4,7 +4,7 @@ import asyncio
 import copy
 
 from relay.domain.report import EntryType
-from relay.ports import PostResult
+from relay.ports import Lease, NewDelivery, PostResult
 from tests.unit.stages.deliver_journal import (
     FAILED,
     NO_ANSWER,
@@ -15,7 +15,7 @@ from tests.unit.stages.deliver_journal import (
     entry,
     journal_of,
 )
-from tests.unit.stages.deliver_rig import START_MS, Rig, settled, until
+from tests.unit.stages.deliver_rig import START_MS, STREAM, Rig, settled, until
 
 
 async def test_every_report_is_posted_once_and_the_cursor_follows() -> None:
@@ -262,3 +262,19 @@ async def test_service_unavailable_with_retry_after_holds_back_for_that_long() -
         await until(lambda: len(sender.posts) > 3)
         assert asyncio.get_running_loop().time() - started > 0.2
         await until(lambda: journal.position == 100)
+
+
+async def test_what_somebody_else_has_stored_is_sent_at_once_when_that_is_told() -> None:
+    journal, sender = journal_of(2), ToldSender()
+    rig = Rig(journal, sender)
+    async with rig.running():
+        await until(lambda: journal.position == 2)
+        await settled(lambda: len(journal.commits))
+        lease = Lease("callback/billing/acme/sms", "test", 1)
+        await journal.store_deliveries(lease, "billing", STREAM, [NewDelivery((1,))], 2, START_MS)
+        rig.deliver.wake()
+        await settled(lambda: len(sender.posts))
+        assert sender.posts == [("m-1",), ("m-2",)]
+        rig.deliver.stored_elsewhere()
+        await until(lambda: not journal.deliveries)
+    assert sender.posts == [("m-1",), ("m-2",), ("m-1",)]
