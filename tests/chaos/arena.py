@@ -237,8 +237,7 @@ class Arena(Inflow):
     async def drained(self, seconds: float) -> None:
         """The API has nothing left, every gap has ended, everything is published and called back."""
         await until(self.simulator.drained, seconds, "the simulator still has reports")
-        handed_out_by = time.time()
-        await until(lambda: self.relay.polled_since(handed_out_by), seconds, "the relay does not poll")
+        await self.relay.journaled(seconds)
         await until(self._settled, seconds, lambda: f"the relay still has work:\n{self.status()}\n{self.relay.tail()}")
 
     async def notices(self, what: str, words: str, seconds: float) -> None:

@@ -17,6 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 90.0
 STOP_SECONDS = 60.0
+OLDEST_FIGURES_SECONDS = 1.1
+"""The journal is asked for its figures once a second at most."""
 LAST_POLL = "relay_last_successful_poll_timestamp_seconds{"
 
 
@@ -146,8 +148,14 @@ class RelayProcess(Process):
             ["run", "-c", str(file)], url=f"http://127.0.0.1:{port}", ready_path="/readyz", log=directory / "relay.log"
         )
 
-    def polled_since(self, unix_seconds: float) -> bool:
-        """Each stream has committed an answer after that time: what the API handed out before is in the journal."""
+    async def journaled(self, seconds: float) -> None:
+        """Wait until what the API has handed out by now is in the journal, and in the figures that it shows."""
+        handed_out_by = time.time()
+        await until(lambda: self._polled_since(handed_out_by), seconds, "the relay does not poll")
+        await asyncio.sleep(OLDEST_FIGURES_SECONDS)
+
+    def _polled_since(self, unix_seconds: float) -> bool:
+        """Each stream has committed an answer after that time."""
         try:
             lines = self.get("/metrics").splitlines()
         except OSError:
@@ -157,11 +165,14 @@ class RelayProcess(Process):
 
     def drained(self) -> bool:
         """Everything journaled is published and called back."""
-        names = ("relay_fetches_pending", "relay_unpublished_reports", "relay_callback_backlog_reports")
+        pending = ("relay_fetches_pending", "relay_unpublished_reports", "relay_callback_backlog_reports")
         try:
-            return not any(self.metric(name) for name in names)
+            lines = self.get("/metrics").splitlines()
         except (OSError, urllib.error.URLError):
             return False
+        left = {line: float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(pending)}
+        # A journal that is too busy to answer a scrape has no figures in it: that is no zero.
+        return any(line.startswith(pending[0]) for line in left) and not any(left.values())
 
 
 async def until(condition: Callable[[], bool], seconds: float, otherwise: str | Callable[[], str]) -> None:

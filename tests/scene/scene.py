@@ -1,7 +1,6 @@
 """The whole relay between a simulated API, Apache Kafka and a callback receiver, each in a process of its own."""
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -114,8 +113,7 @@ class Scene:
     async def finished(self, seconds: float) -> None:
         """The API has nothing left, the journal neither."""
         await until(self.simulator.drained, seconds, "the simulator still has reports")
-        handed_out_by = time.time()
-        await until(lambda: self.relay.polled_since(handed_out_by), seconds, "the relay does not poll")
+        await self.relay.journaled(seconds)
         await until(self.relay.drained, seconds, f"the relay still has work:\n{self.relay.tail()}")
 
     async def published(self) -> Counter[Event]:
