@@ -53,9 +53,9 @@ class Case:
 
     def is_explained(self, response: Handed) -> bool:
         """By what was done to the answer, or to the process that waited for it."""
-        if response.fault in SLOW:  # longer than anybody waits
-            return response.ended_at_ms - response.at_ms >= POLL_TIMEOUT_MS
-        if response.fault is not None:
+        if response.fault is not None and response.fault not in SLOW:
+            return True
+        if response.fault in SLOW and response.ended_at_ms - response.at_ms >= POLL_TIMEOUT_MS:  # nobody waits so long
             return True
         return any(
             response.at_ms <= blow.until_ms + LATE_MS and response.ended_at_ms + IN_FLIGHT_MS >= blow.from_ms

@@ -132,6 +132,11 @@ def test_an_answer_that_is_only_slow_loses_nothing(fault: str) -> None:
     assert found(**LOST, handed_out=[slow._replace(ended_at_ms=15_500)], journal=GAP) == set()
 
 
+def test_a_slow_answer_whose_reader_was_killed_is_lost() -> None:
+    slow = HANDED._replace(fault="drip", ended_at_ms=14_000)
+    assert found(**LOST, handed_out=[slow], blows=[Blow("kill", 12_000, 12_100)], journal=GAP) == set()
+
+
 def test_seqs_refused_before_a_backup_was_put_back_are_not_missing() -> None:
     too_large = ("sms", "c", "5:0")
     of_it = quarantined(4, b'"messageId": "c"')

@@ -142,7 +142,7 @@ async def test_an_answer_that_drips_for_too_long_is_cut_by_its_reader(start: Sta
 
 
 async def test_an_answer_too_late_for_its_reader_is_lost(start: Start) -> None:
-    simulator = await with_fault(start, what="delay", seconds=0.2)
+    simulator = await with_fault(start, what="delay", seconds=1)
     async with aiohttp.ClientSession(headers=APP, timeout=aiohttp.ClientTimeout(total=0.05)) as session:
         with pytest.raises(TimeoutError):
             await session.get(simulator.base_url + SMS)

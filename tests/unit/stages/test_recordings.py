@@ -123,11 +123,8 @@ class Rig:
 
     async def settle(self) -> None:
         """Step, and wait until what it began has ended."""
-        before = self.woken
-        begun = len(self.source.asked)
         await self.stage.step()
-        await asyncio.sleep(0)
-        await until(lambda: self.woken - before >= max(1, len(self.source.asked) - begun))
+        await until(lambda: not self.stage._fetching)
 
     def count(self, outcome: str) -> float | None:
         labels = {"source": "acme", "outcome": outcome}
