@@ -11,6 +11,8 @@ import tempfile
 from pathlib import Path
 
 from tests.chaos.campaign import Plan, run
+from tests.chaos.checker import judge
+from tests.chaos.evidence import kept
 from tests.chaos.faults import FAULTS
 from tests.kafka.broker import Cluster
 
@@ -21,6 +23,8 @@ def main() -> int:
     faults = arguments.faults.split(",") if arguments.faults else list(FAULTS)
     if unknown := set(faults).difference(FAULTS):
         parser.error(f"there is no fault {', '.join(sorted(unknown))}")
+    if arguments.judge:
+        return _judge(Path(arguments.judge))
     plan = Plan(
         seed=arguments.seed,
         seconds=arguments.seconds,
@@ -42,6 +46,12 @@ def main() -> int:
     return 0 if outcome.green else 1
 
 
+def _judge(directory: Path) -> int:
+    verdict = judge(kept(directory))
+    print("\n".join(verdict.objections) or "no objections")
+    return 0 if verdict.green else 1
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seconds", type=float, default=300.0, help="so long faults are injected (default: 300)")
@@ -51,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=int, default=60, help="reports a second, of each of two kinds")
     parser.add_argument("--faults", help=f"some of: {','.join(FAULTS)}")
     parser.add_argument("--brokers", type=int, default=1, help="3: replication 3, min.insync.replicas 2")
+    parser.add_argument("--judge", metavar="DIRECTORY", help="the evidence of a run that is over, once more")
     parser.add_argument("--directory", help="where journal, logs and ledgers stay")
     return parser
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.chaos.arena import KINDS, RECOVERY_SECONDS, Arena, now_ms
 from tests.chaos.checker import Verdict, judge
-from tests.chaos.evidence import Blow, Evidence
+from tests.chaos.evidence import Blow, Evidence, keep
 from tests.chaos.faults import FAULTS
 from tests.kafka.broker import Cluster
 from tests.scene.processes import until
@@ -122,7 +122,9 @@ async def _run(arena: Arena, outcome: Outcome) -> None:
     outcome.objections += await _restart_changes_nothing(arena, first)
     outcome.objections += await _counters_tell_the_truth(arena)
     await arena.terminate_relay()
-    outcome.verdict = judge(await asyncio.to_thread(arena.evidence))
+    evidence = await asyncio.to_thread(arena.evidence)
+    await asyncio.to_thread(keep, evidence, arena.directory)
+    outcome.verdict = judge(evidence)
 
 
 async def _strike(arena: Arena, plan: Plan, chance: random.Random, outcome: Outcome) -> None:

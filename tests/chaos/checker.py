@@ -201,9 +201,17 @@ def callbacks_never_change(case: Case) -> Iterator[str]:
         "POSTs have a wrong webhook-id",
         [one.ce_id for one in posted if one.webhook_id != _webhook_id(one.source, one.ce_id)],
     )
+    # A backup has forgotten that a record was refused: from the logs it comes again, without what made it too large.
+    forgotten = (
+        case.refused if any(seqs for past in case.evidence.past_journals for seqs in past.refused.values()) else ()
+    )
     yield from _some(
         "POSTs have another body than Kafka",
-        [one.ce_id for one in posted if values.get((one.source, one.ce_id), one.body_sha256) != one.body_sha256],
+        [
+            one.ce_id
+            for one in posted
+            if values.get((one.source, one.ce_id), one.body_sha256) != one.body_sha256 and one.event[1] not in forgotten
+        ],
     )
 
 

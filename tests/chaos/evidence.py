@@ -6,6 +6,7 @@ librdkafka, the journal with the standard library's sqlite3.
 
 import hashlib
 import json
+import pickle
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -15,6 +16,7 @@ from typing import NamedTuple
 
 from tests.kafka.reader import Read, committed_offset, read_committed, read_uncommitted
 
+KEPT = "evidence.pickle"
 Event = tuple[str, str, str]
 """(kind, messageId, outcome)."""
 
@@ -133,6 +135,17 @@ class Evidence:
     """What was seen at once and no ledger tells."""
     recovers: bool
     """Whether lost reads are got back from the logs."""
+
+
+def keep(evidence: Evidence, directory: Path) -> None:
+    """So that it can be judged once more."""
+    (directory / KEPT).write_bytes(pickle.dumps(evidence))
+
+
+def kept(directory: Path) -> Evidence:
+    evidence = pickle.loads((directory / KEPT).read_bytes())
+    assert isinstance(evidence, Evidence)
+    return evidence
 
 
 def read_ledger(path: Path) -> list[Handed]:

@@ -151,3 +151,19 @@ def test_seqs_refused_before_a_backup_was_put_back_are_not_missing() -> None:
     assert found(**evidence) == {"seqs_are_gapless", "only_oversized_are_refused"}
     past = JOURNAL._replace(refused={"sms": frozenset({3})})
     assert found(**evidence, past_journals=[past]) == set()
+
+
+def test_a_report_refused_before_a_backup_was_put_back_may_come_from_the_logs_in_another_form() -> None:
+    from_logs = record(4, ("sms", "c", "5:0"), origin="logs")
+    evidence: dict[str, Any] = {
+        "handed_out": [HANDED, HANDED._replace(number=8, fault="reset_in_body", events=(("sms", "c", "5:0"),))],
+        "committed": [*RECORDS, from_logs, quarantined(5, b'"messageId": "c"')],
+        "uncommitted": [*RECORDS, from_logs, quarantined(5, b'"messageId": "c"')],
+        "posted": [*SOUND.posted, posted(from_logs), posted(from_logs, body_sha256="of the large one")],
+        "oversized": frozenset({"c"}),
+        "journal": GAP._replace(last_seqs={"sms": 5}),
+        "cursors": {"sms": 6},
+    }
+    assert "callbacks_never_change" in found(**evidence)
+    past = JOURNAL._replace(refused={"sms": frozenset({9})})
+    assert "callbacks_never_change" not in found(**evidence, past_journals=[past])
