@@ -4,7 +4,7 @@ import json
 import math
 from typing import Any
 
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from relay.domain.decode import decode_body, estimate_entries
@@ -45,7 +45,6 @@ values = st.recursive(
     max_leaves=20,
 )
 entries = st.lists(st.dictionaries(st.sampled_from(KNOWN), values, max_size=10) | values, max_size=6)
-thorough = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def check(body: bytes, *, complete: bool = True) -> Decoded:
@@ -59,13 +58,11 @@ def check(body: bytes, *, complete: bool = True) -> Decoded:
 
 
 @given(st.binary(max_size=300), st.booleans())
-@thorough
 def test_any_bytes(body: bytes, complete: bool) -> None:
     check(body, complete=complete)
 
 
 @given(st.text(alphabet='{}[]",:\\ \n0123eE+-.tfnulrsau<>/&;!?messagIdr', max_size=200), st.booleans())
-@thorough
 def test_any_punctuation(text: str, complete: bool) -> None:
     check(text.encode(), complete=complete)
     check(b'{"results":[{"messageId":"a"},' + text.encode(), complete=complete)
@@ -73,7 +70,6 @@ def test_any_punctuation(text: str, complete: bool) -> None:
 
 
 @given(st.sampled_from(EXAMPLES + HOSTILE), st.data())
-@thorough
 def test_damaged_examples(body: bytes, data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 4))):
         assume(body)
@@ -84,7 +80,6 @@ def test_damaged_examples(body: bytes, data: st.DataObject) -> None:
 
 
 @given(entries)
-@thorough
 def test_every_entry_is_a_report_or_rejected(results: list[Any]) -> None:
     body = json.dumps({"results": results}).encode("utf-8")
     decoded = check(body)
@@ -98,7 +93,6 @@ def test_every_entry_is_a_report_or_rejected(results: list[Any]) -> None:
 
 
 @given(entries)
-@thorough
 def test_the_way_it_is_read_makes_no_difference(results: list[Any]) -> None:
     body = json.dumps({"results": results}).encode("utf-8")
     whole, apart = check(body), check(body, complete=False)
@@ -112,7 +106,6 @@ def test_the_way_it_is_read_makes_no_difference(results: list[Any]) -> None:
 
 
 @given(entries)
-@thorough
 def test_an_event_normalised_again_is_the_same(results: list[Any]) -> None:
     once = reports(check(json.dumps({"results": results}).encode()))
     plain = [report for report in once if "unparsed" not in strict_json(report.value)]
@@ -121,7 +114,6 @@ def test_an_event_normalised_again_is_the_same(results: list[Any]) -> None:
 
 
 @given(st.lists(st.sampled_from(JSON_EXAMPLES), min_size=1, max_size=3), st.data())
-@thorough
 def test_a_cut_gives_a_beginning_of_the_whole(parts: list[bytes], data: st.DataObject) -> None:
     results = [entry for part in parts for entry in json.loads(part)["results"]]
     body = json.dumps({"results": results}).encode()

@@ -353,6 +353,5 @@ TestJournalMachine = JournalMachine.TestCase
 TestJournalMachine.settings = settings(
     max_examples=60,
     stateful_step_count=30,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
