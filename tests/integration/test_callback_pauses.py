@@ -189,11 +189,19 @@ async def test_nineteen_hostile_neighbours_hold_up_nobody_and_hold_little(
             await house.add(*(report(name) for name in names(100, start=start)))
         await receiver.until(lambda: receiver.count >= 600, seconds=60)
         assert sorted(receiver.accepted_ids) == sorted(names(600))
+        async with asyncio.timeout(30):
+            # What was stored while an earlier POST hangs counts twice until that has ended.
+            while await _backlogs(house, 19) != {600}:  # noqa: ASYNC110 - there is no event for it
+                await asyncio.sleep(0.1)
         figures = (await house.journal.figures(now_ms())).callbacks
-        assert {figures[f"hostile-{number}"].backlog for number in range(19)} == {600}
         assert sum(one.dead_letters for one in figures.values()) == 0
         for deliver, _, _, _ in house.deliverers:
             lanes = deliver._lanes
             assert len(lanes.fresh) <= (1 if deliver._gate.held else 750)
         await house.stop()
         await house.open()
+
+
+async def _backlogs(house: House, hostile: int) -> set[int]:
+    figures = (await house.journal.figures(now_ms())).callbacks
+    return {figures[f"hostile-{number}"].backlog for number in range(hostile)}
