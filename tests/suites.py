@@ -19,8 +19,8 @@ RESULTS = ROOT / ".cache" / "results"
 SUITES = ("unit", "deploy", "conformance", "integration", "crash", "e2e")
 MEASURED = frozenset({"unit", "conformance", "integration"})
 """Suites that run relay inside the test process, so that measuring coverage means something."""
-PARALLEL = frozenset({"unit"})
-"""Suites whose tests share nothing, not even a port."""
+PARALLEL = frozenset({"unit", "crash"})
+"""Suites whose tests share nothing, not even a port; those of crash mostly wait, each worker for a broker of its own."""
 NO_TESTS_COLLECTED = 5
 
 

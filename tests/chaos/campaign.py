@@ -43,7 +43,7 @@ class Plan:
 
     @property
     def traffic(self) -> list[str]:
-        total = int(self.rate * max(self.seconds + 90, self.kills * 9.5))
+        total = int(self.rate * max(self.seconds + min(60, self.seconds / 10) + 5, self.kills * 9.5))
         rates = ["--rate", str(self.rate), "--total", str(total), "--duplicates", "0.03", "--revisions", "0.03"]
         return [*rates, "--final-only", "--seed", str(self.seed)]
 
