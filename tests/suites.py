@@ -20,7 +20,7 @@ SUITES = ("unit", "deploy", "conformance", "integration", "crash", "e2e")
 MEASURED = frozenset({"unit", "conformance", "integration"})
 """Suites that run relay inside the test process, so that measuring coverage means something."""
 PARALLEL = frozenset({"unit", "crash"})
-"""Suites whose tests share nothing, not even a port; those of crash mostly wait, each worker for a broker of its own."""
+"""Suites whose tests share nothing, not even a port; those of crash mostly wait, each worker on a broker of its own."""
 NO_TESTS_COLLECTED = 5
 
 
