@@ -25,7 +25,7 @@ SECONDS = 4
 DRAIN_SECONDS = 60.0
 SPOILED_DRAIN_SECONDS = 20.0
 """Some that are spoiled never come to rest."""
-ATTEMPTS = 2
+ATTEMPTS = 3
 
 
 async def nothing(arena: Arena) -> None:
@@ -115,7 +115,7 @@ SABOTAGES = {
 
 @pytest.mark.parametrize("name", SABOTAGES)
 async def test_a_relay_built_wrong_is_found_out(name: str, tmp_path: Path, kafka: Cluster) -> None:
-    """A provocation may miss its moment on a slow machine: then it is made once more."""
+    """A provocation may miss its moment on a slow machine: then it is made again."""
     objections: list[str] = []
     for attempt in range(ATTEMPTS):
         directory = tmp_path / str(attempt)
