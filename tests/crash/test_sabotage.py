@@ -42,7 +42,7 @@ async def oversized(arena: Arena) -> None:
 
 
 async def reset_before_the_answer(arena: Arena) -> None:
-    await arena.inject({"what": "reset_before", "consumes": True, "times": 1})
+    await arena.inject({"what": "reset_before", "consumes": True, "times": 3})
 
 
 async def killed_between_records_and_cursor(arena: Arena) -> None:
@@ -50,7 +50,7 @@ async def killed_between_records_and_cursor(arena: Arena) -> None:
     await arena.kill_relay("kill")
     arena.launch_relay(RELAY_SABOTAGE_DIES="1")
     with suppress(TimeoutError):
-        await arena.relay_dies("kill between records and cursor", 5)
+        await arena.relay_dies("kill between records and cursor", 10)
     await arena.kill_relay("kill")
     await arena.start_relay()
 
