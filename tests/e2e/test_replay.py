@@ -192,10 +192,12 @@ async def test_a_replay_goes_on_after_a_kill_beside_the_live_flow(
     assert begun["state"] == "running"
     assert await place.relay.ended(30) == -SIGKILL, place.relay.tail()
 
+    receiver.default = Behaviour(delay_seconds=0.5)  # lest it be done before it is asked about
     await place.start((BILLING, receiver))
     assert "has not ended" in await place.ask("replay", "--callback", "billing", "--since", "1h", code=1)
     state = await place.told("replay", "--list")
     assert state["replays"][0]["id"] == begun["id"]
+    receiver.default = Behaviour()
     await until(lambda: '"replay done"' in place.relay.log.read_text(), 90, place.relay.tail)
     counts = Counter(receiver.accepted_ids)
     assert all(counts[message_id] >= 2 for message_id in before)
@@ -218,7 +220,7 @@ async def test_ctrl_c_pauses_a_replay_and_resume_goes_on(
     await place.start((BILLING, receiver))
     await place.handed_out(1500, receiver)
 
-    receiver.default = Behaviour(delay_seconds=0.2)  # 16 at a time: about 80 in a second
+    receiver.default = Behaviour(delay_seconds=0.8)  # 16 at a time: about 20 in a second
     with place.begun("replay", "--callback", "billing", "--since", "1h", "--json") as process:
         await receiver.until(lambda: len(receiver.received) > 1550, 30)
         process.send_signal(SIGINT)
