@@ -176,6 +176,7 @@ async def delete_topic(arena: Arena, chance: random.Random) -> None:
         await asyncio.sleep(STILL_SECONDS)
         await asyncio.to_thread(arena.archive, topic)
         await asyncio.to_thread(arena.kafka.delete_topics, topic)
+    arena.backup = None  # from before: put back, it could learn no more what was in the topic
     if chance.random() < 0.5:
         await asyncio.sleep(chance.uniform(0, 2))
         with suppress(KafkaException):  # relay was quicker
