@@ -39,6 +39,8 @@ class Plan:
     """The faults go on until there were so many; "pause" is one."""
     every: bool = False
     """And until each kind was there."""
+    at_least: int = 0
+    """And until there were so many faults of any kind."""
     faults: Sequence[str] = tuple(FAULTS)
 
     @property
@@ -51,8 +53,13 @@ class Plan:
         """Whether fewer kills have been than should be by now."""
         return _kills(blows) < self.kills * min(1.0, seconds / self.seconds)
 
-    def goes_on(self, seconds: float, blows: Sequence[Blow], missed: Collection[str]) -> bool:
-        return seconds < self.seconds or _kills(blows) < self.kills or (self.every and bool(missed))
+    def goes_on(self, seconds: float, blows: Sequence[Blow], outcome: "Outcome", missed: Collection[str]) -> bool:
+        return (
+            seconds < self.seconds
+            or _kills(blows) < self.kills
+            or outcome.injected.total() < self.at_least
+            or (self.every and bool(missed))
+        )
 
 
 def _kills(blows: Sequence[Blow]) -> int:
@@ -132,7 +139,7 @@ async def _strike(arena: Arena, plan: Plan, chance: random.Random, outcome: Outc
     possible = [name for name in plan.faults if name not in outcome.skipped]
     order: list[str] = []
     began = time.monotonic()
-    while plan.goes_on(elapsed := time.monotonic() - began, arena.blows, _missed(possible, outcome)):
+    while plan.goes_on(elapsed := time.monotonic() - began, arena.blows, outcome, _missed(possible, outcome)):
         if not order:
             order = [name for name in possible for _ in range(FAULTS[name].weight)]
             chance.shuffle(order)

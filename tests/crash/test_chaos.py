@@ -13,6 +13,8 @@ from tests.scene.processes import environment_number
 pytestmark = [pytest.mark.kafka, pytest.mark.crash, pytest.mark.timeout(600)]
 
 SECONDS = environment_number("RELAY_CHAOS_SECONDS", 30)
+AT_LEAST = 6
+"""Faults, however long the first take to heal."""
 QUICK = (
     "kill",
     "kill-at-point",
@@ -36,8 +38,7 @@ QUICK = (
 async def test_faults_of_every_kind_lose_and_double_nothing(tmp_path: Path, new_kafka: Callable[..., Cluster]) -> None:
     seed = environment_number("RELAY_SEED", random.randrange(1_000_000))
     print(f"RELAY_SEED={seed}")
-    outcome = await run(Plan(seed=seed, seconds=SECONDS, faults=QUICK), tmp_path, new_kafka())
+    outcome = await run(Plan(seed=seed, seconds=SECONDS, at_least=AT_LEAST, faults=QUICK), tmp_path, new_kafka())
     print(outcome.told())
     assert outcome.green, outcome.told()
-    assert outcome.injected.total() >= 5
     assert outcome.verdict.counts["events handed out"] > 1000

@@ -42,7 +42,10 @@ async def oversized(arena: Arena) -> None:
 
 
 async def reset_before_the_answer(arena: Arena) -> None:
-    await arena.inject({"what": "reset_before", "consumes": True, "times": 3})
+    """One at a time: a connection that was just made is not used a second time, and its request is not repeated."""
+    for _ in range(4):
+        await arena.inject({"what": "reset_before", "consumes": True, "times": 1})
+        await asyncio.sleep(1)
 
 
 async def killed_between_records_and_cursor(arena: Arena) -> None:
