@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import apsw
 
-from relay.journal import schema
+from relay.journal import ids, schema
 from relay.journal.errors import JournalRefused, translate
 
 FULL_CHECK_BYTES = 64 << 20
@@ -30,6 +30,8 @@ class Tuning(NamedTuple):
     """A page that many transactions write, as of the index of ids, goes from the WAL into the file once in so many."""
     reserve_bytes: int = 32 << 20
     tail_bytes: int = 16 << 20
+    lap_ids: int = 1 << 18
+    """Half as many ids wait in memory for their place in the index, 60 bytes each; twice as many are in the log."""
     max_pages: int | None = None
     """A bound of the file, as a full disk would set it."""
 
@@ -93,6 +95,7 @@ def open_writer(path: Path, tuning: Tuning) -> apsw.Connection:
         schema.check_version(db, path)
         schema.check_content(db, path, whole=path.stat().st_size <= FULL_CHECK_BYTES)
         schema.migrate(db)
+        ids.prepare(db, tuning.lap_ids)
         if tuning.max_pages is not None:
             db.pragma("max_page_count", tuning.max_pages)
     except apsw.Error as error:

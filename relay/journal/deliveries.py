@@ -143,10 +143,12 @@ def pending_message_ids(db: apsw.Connection, callback: str, stream: Stream, mess
     if not message_ids:
         return set()
     owner = subscription(db, callback, stream)
-    key_of = ids.keys_of(owner.stream_id)
-    keys = apsw.carray(tuple(key_of(message_id) for message_id in message_ids))
-    found = db.execute(_SQL["pending_messages"], (keys, owner.base, owner.id))
-    return {message_ids[n - 1] for (n,) in found}
+    keys = dict(zip(map(ids.keys_of(owner.stream_id), message_ids), message_ids, strict=True))
+    seen = ids.look_up(db, list(keys))
+    newest = numbers([owner.base + last_seq for _, last_seq in seen.values()])
+    found: list[Row] = db.execute(_SQL["pending_messages"], (newest, owner.base, owner.id)).fetchall()
+    known = list(seen)
+    return {keys[known[n - 1]] for (n,) in found}
 
 
 def backlog(db: apsw.Connection, callback: str, stream: Stream) -> Backlog:

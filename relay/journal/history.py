@@ -51,16 +51,17 @@ def remembered(db: apsw.Connection, message_id: str) -> list[Remembered]:
     found = []
     for stream in streams.all_streams(db):
         row = streams.find(db, stream)
-        known = db.execute(_SQL["remembered"], (ids.keys_of(row.id)(message_id),)).fetchone() if row else None
+        known = ids.newest(db, ids.keys_of(row.id)(message_id)) if row else None
         if known is not None:
-            revision, last_seq, seen_at_hours = known
-            found.append(Remembered(stream, revision, last_seq, seen_at_hours * ids.HOUR_MS))
+            found.append(Remembered(stream, known.revision, known.last_seq, known.seen_at_hours * ids.HOUR_MS))
     return found
 
 
 def _lives(db: apsw.Connection, stream: Stream, row: StreamRow, message_id: str) -> list[ReportLife]:
-    key = ids.keys_of(row.id)(message_id)
-    found: list[Row] = db.execute(_SQL["chain"], (key, row.base)).fetchall()
+    known = ids.newest(db, ids.keys_of(row.id)(message_id))
+    if known is None:
+        return []
+    found: list[Row] = db.execute(_SQL["chain"], (known.last_seq, row.base)).fetchall()
     heads = entries.heads_of(db, [entry_id for (entry_id,) in found])
     subscriptions: list[Row] = db.execute(_SQL["subscriptions"], (row.id,)).fetchall()
     kafka_position = next((position for _, name, position in subscriptions if name == KAFKA), None)

@@ -10,14 +10,26 @@ from relay.journal.sql import read
 APPLICATION_ID = 0x524C4159
 """``RLAY``"""
 
-VERSION = 1
+VERSION = 2
 """Each ``sql/schema_{n}.sql`` leads from version n - 1 to n, in one transaction; version 0 is an empty file."""
 
-_SMALL_TABLES = ("meta", "leases", "streams", "gaps", "scans", "subscriptions", "passages", "replays", "replay_spans")
+_SMALL_TABLES = (
+    "meta",
+    "leases",
+    "streams",
+    "gaps",
+    "scans",
+    "subscriptions",
+    "passages",
+    "replays",
+    "replay_spans",
+    "ids_lap",
+)
 _LARGE_TABLES = {
     "fetches": "id",
     "entries": "id",
     "ids": "key",
+    "ids_log": "id",
     "deliveries": "id",
     "quarantine": "entry_id",
     "recordings": "id",

@@ -66,9 +66,8 @@ class DeliverMethods:
         return await self._threads.stages.run_snapshot(lambda db: store.next_due_at_ms(db, callback, stream, skipped))
 
     async def pending_message_ids(self, callback: str, stream: Stream, message_ids: Sequence[str]) -> set[str]:
-        return await self._threads.stages.run_snapshot(
-            lambda db: store.pending_message_ids(db, callback, stream, message_ids)
-        )
+        # By the writer: what is known of an id may be in its memory alone.
+        return await self._threads.write(lambda db: store.pending_message_ids(db, callback, stream, message_ids))
 
     async def backlog(self, callback: str, stream: Stream) -> Backlog:
         return await self._threads.stages.run_snapshot(lambda db: store.backlog(db, callback, stream))

@@ -49,7 +49,8 @@ class RecoveryMethods:
         return recorded
 
     async def unknown_reports(self, stream: Stream, reports: Sequence[Report]) -> list[bool]:
-        return await self._threads.lists.run(lambda db: gaps.unknown_reports(db, stream, reports))
+        # By the writer: what is known of an id may be in its memory alone.
+        return await self._threads.write(lambda db: gaps.unknown_reports(db, stream, reports))
 
     async def end_gaps(
         self, lease: Lease, stream: Stream, endings: Sequence[GapEnding], scan_id: int | None, at_ms: int

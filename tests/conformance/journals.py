@@ -24,7 +24,12 @@ T0 = 1_700_000_000_000
 
 ALL = Wanted(frozenset({EntryType.REPORT, EntryType.COMPLETION, EntryType.REVISION}))
 SMALL = Tuning(
-    writer_cache_bytes=1 << 20, reader_cache_bytes=1 << 20, checkpoint_pages=100, reserve_bytes=0, tail_bytes=1 << 20
+    writer_cache_bytes=1 << 20,
+    reader_cache_bytes=1 << 20,
+    checkpoint_pages=100,
+    reserve_bytes=0,
+    tail_bytes=1 << 20,
+    lap_ids=500,
 )
 
 Opener = Callable[[], Awaitable[SqliteJournal]]

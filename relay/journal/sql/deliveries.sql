@@ -53,7 +53,7 @@ ORDER BY next_attempt_at_ms LIMIT 1;
 
 -- name: pending_messages
 WITH RECURSIVE chain (n, entry_id) AS (
-    SELECT wanted.rowid, ?2 | last_seq FROM carray(?1) AS wanted CROSS JOIN ids ON ids.key = wanted.value
+    SELECT rowid, value FROM carray(?1)
     UNION ALL
     SELECT n, ?2 | previous_seq FROM chain CROSS JOIN entries ON id = entry_id WHERE previous_seq IS NOT NULL
 )

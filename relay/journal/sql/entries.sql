@@ -40,13 +40,3 @@ UPDATE entries SET refused = 1 WHERE id = ?1 AND refused = 0 RETURNING type, mes
 -- name: quarantine
 INSERT OR IGNORE INTO quarantine (entry_id, reason, received_at_ms, fetch_id, origin, refused, raw)
 VALUES (?, ?, ?, ?, ?, ?, ?);
-
--- name: look_up
-SELECT json_group_array(json_array(wanted.rowid, outcomes, revision, last_seq))
-FROM carray(?1) AS wanted CROSS JOIN ids ON ids.key = wanted.value;
-
--- name: keep
-INSERT OR REPLACE INTO ids (seen_at_hours, key, outcomes, revision, last_seq)
-
--- name: keep_row
-(?1,?,?,?,?)

@@ -27,12 +27,9 @@ SELECT at_ms FROM publications WHERE stream_id = ?1 AND last_seq >= ?2 ORDER BY 
 -- name: recording
 SELECT state, url, attempts, next_attempt_at_ms, reason FROM recordings WHERE stream_id = ?1 AND message_id = ?2;
 
--- name: remembered
-SELECT revision, last_seq, seen_at_hours FROM ids WHERE key = ?1;
-
 -- name: chain
 WITH RECURSIVE chain (seq) AS (
-    SELECT last_seq FROM ids WHERE key = ?1
+    SELECT ?1
     UNION ALL
     SELECT previous_seq FROM chain CROSS JOIN entries ON id = (?2 | seq) WHERE previous_seq IS NOT NULL
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from relay.journal import connection, schema
+from relay.journal import connection, ids, schema
 from relay.journal.errors import JournalRefused
 from relay.ports import JournalFatal
 from tests.conformance.journals import SMALL, SMS, T0, own
@@ -89,8 +89,26 @@ async def test_a_newer_journal_is_refused(tmp_path: Path, open_journal: Open) ->
     db = apsw.Connection(str(tmp_path / "relay.db"))
     db.pragma("user_version", schema.VERSION + 1)
     db.close()
-    with pytest.raises(JournalRefused, match=r"newer relay \(schema 2, this one knows 1\)"):
+    with pytest.raises(JournalRefused, match=r"newer relay \(schema 3, this one knows 2\)"):
         await open_journal()
+
+
+async def test_a_journal_of_an_earlier_version_is_brought_up(
+    tmp_path: Path, open_journal: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "relay.db"
+    with monkeypatch.context() as earlier:
+        earlier.setattr(schema, "VERSION", 1)
+        connection.create(path, SMALL, T0)
+    with apsw.Connection(str(path)) as db:
+        assert schema.version_of(db) == 1
+        db.execute("INSERT INTO ids VALUES (?, '!5:0', 1, 7, 0)", (ids.keys_of(1)("m-1"),))
+
+    await (await open_journal()).close()
+    db = connection.open_writer(path, SMALL)
+    assert schema.version_of(db) == schema.VERSION
+    assert [seen.last_seq for seen in ids.look_up(db, [ids.keys_of(1)("m-1")]).values()] == [7]
+    db.close()
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ class JournalMachine(RuleBasedStateMachine):
     def _open(self) -> None:
         self._directory().mkdir(exist_ok=True)
         path = self._directory() / "relay.db"
-        tuning = SMALL._replace(tail_bytes=2000, checkpoint_pages=20)
+        tuning = SMALL._replace(tail_bytes=2000, checkpoint_pages=20, lap_ids=6)
         self.journal = self._do(SqliteJournal.open(path, instance="relay-0", tuning=tuning))
         self.relay: Relay = self._do(own(self.journal, position=self.position))
         self._settle_mark()

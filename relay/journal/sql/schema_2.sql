@@ -1,0 +1,21 @@
+-- Version 2: ids are kept at the end of a log first, and go into the index of ids in the order of its keys.
+
+-- What was kept lately. The newest row of a key holds more than the index does, if there is one.
+CREATE TABLE ids_log (
+    id INTEGER PRIMARY KEY,
+    key BLOB NOT NULL,
+    outcomes TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL,
+    seen_at_hours INTEGER NOT NULL
+) STRICT;
+
+-- How far the log was taken into the index. One row.
+CREATE TABLE ids_lap (
+    next_id INTEGER NOT NULL,                       -- of the log
+    position INTEGER NOT NULL,                      -- of 1 << 32: keys below it were taken in during this lap
+    began_at_id INTEGER NOT NULL,                   -- rows of the log below it came before this lap
+    taken_to_id INTEGER NOT NULL,                   -- rows below it are in the index
+    length INTEGER NOT NULL                         -- new ids that a lap takes
+) STRICT;
+INSERT INTO ids_lap (next_id, position, began_at_id, taken_to_id, length) VALUES (1, 0, 1, 1, 1);
