@@ -147,7 +147,7 @@ def webhook_id(stream: Stream, members: Sequence[Entry]) -> str:
     lines of every member in their order, joined by newlines.
     """
     source = ce_source(stream)
-    lines = "\n".join(f"{source}\n{ce_id(entry)}" for entry in members)
+    lines = "\n".join([f"{source}\n{ce_id(entry)}" for entry in members])
     return "msg_" + hashlib.sha256(lines.encode()).hexdigest()[:_WEBHOOK_ID_DIGITS]
 
 

@@ -19,6 +19,9 @@ from relay.sinks.resolver import IsolatedResolver
 KEEPALIVE_SECONDS = 4.0
 """Idle connections are closed before servers do (5 s is a common default): a POST that meets a closing one fails."""
 
+MAX_ANSWER_BYTES = 64 * 1024
+"""At most so much of an answer is read; whoever sends more loses the connection."""
+
 MAX_WIRE_BYTES = 512 * 1024
 """So much may come for one POST, with all that is around the body: extensions of chunks have no end by themselves."""
 
@@ -60,26 +63,33 @@ def _open_socket(allow_private: bool, info: AddressInfo) -> socket.socket:
 
 
 def _bounded_handler(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
-    return _BoundedHandler(loop)
+    return BoundedHandler(loop)
 
 
-class _BoundedHandler(ResponseHandler):
-    """Bounds what is read between one `set_response_params`, which begins an answer, and the next."""
+class BoundedHandler(ResponseHandler):
+    """Bounds what is read between one `begin_answer` and the next."""
 
     _left_bytes = MAX_WIRE_BYTES
     _left_informational = MAX_INFORMATIONAL
     _has_status = False
 
-    def set_response_params(self, **keys: Any) -> None:
+    def begin_answer(self) -> None:
+        """What comes from now on is the answer to one POST."""
         self._left_bytes = MAX_WIRE_BYTES
         self._left_informational = MAX_INFORMATIONAL
         self._has_status = False
-        super().set_response_params(**keys)
+        self.set_response_params(read_until_eof=True, auto_decompress=False, read_bufsize=MAX_ANSWER_BYTES)
+
+    def give_up(self, error: Exception) -> None:
+        """Whoever waits for the answer, or reads it, gets `error`; nobody else does."""
+        if self._payload is not None:
+            self._payload.set_exception(error)
+        self.set_exception(error)
 
     def data_received(self, data: bytes) -> None:
         self._left_bytes -= len(data)
         if self._left_bytes < 0:
-            self._give_up()
+            self._refuse_more()
         elif self._has_status or len(data) <= _PIECE_BYTES:
             super().data_received(data)
         else:
@@ -93,7 +103,7 @@ class _BoundedHandler(ResponseHandler):
             self._left_informational -= 1
         super().feed_data(data, size)
         if self._left_informational < 0:
-            self._give_up()
+            self._refuse_more()
 
     def _feel_its_way(self, data: bytes) -> None:
         """Piece by piece: thousands of informational answers, all parsed at once, would stop everything else."""
@@ -101,10 +111,7 @@ class _BoundedHandler(ResponseHandler):
             if self._exception is None:
                 super().data_received(data[start : start + _PIECE_BYTES])
 
-    def _give_up(self) -> None:
-        error = AnswerTooLarge(f"more than {MAX_WIRE_BYTES >> 10} KiB or {MAX_INFORMATIONAL} heads came")
-        if self._payload is not None:
-            self._payload.set_exception(error)
-        self.set_exception(error)
+    def _refuse_more(self) -> None:
+        self.give_up(AnswerTooLarge(f"more than {MAX_WIRE_BYTES >> 10} KiB or {MAX_INFORMATIONAL} heads came"))
         if self.transport is not None:
             self.transport.abort()

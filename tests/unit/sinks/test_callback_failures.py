@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from relay.sinks.connector import MAX_WIRE_BYTES
-from relay.sinks.http_channel import MAX_ANSWER_BYTES
+from relay.sinks.connector import MAX_ANSWER_BYTES, MAX_WIRE_BYTES
 from tests.receivers.callback import Behaviour, CallbackReceiver
 from tests.receivers.raw import RawServer
 from tests.unit.sinks.callback_rig import STREAM, Connect, entry, now_ms

@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,12 @@ def test_signature_of_a_known_message() -> None:
     signer = Signer([Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")])
     signature = signer.signature("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330_000, b'{"test": 2432232314}')
     assert signature == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+@pytest.mark.parametrize("secret", [OLD, NEW, "whsec_" + "QUJD" * 40, "bm8gcHJlZml4IG5vciBwYWRkaW5n"])
+def test_a_signature_is_the_one_that_the_library_makes(secret: str) -> None:
+    signature = Signer([Secret(secret)]).signature("msg_1", 1_700_000_000_999, BODY)
+    assert signature == Webhook(secret).sign("msg_1", datetime.fromtimestamp(1_700_000_000, UTC), BODY.decode())
 
 
 def test_the_timestamp_is_the_second_in_which_it_is_sent() -> None:
