@@ -12,6 +12,7 @@ from prometheus_client.process_collector import ProcessCollector
 import relay
 from relay.domain.figures import JournalFigures, Recorded
 from relay.domain.report import Origin, Stream
+from relay.observe.attempt_metrics import AttemptMetrics
 from relay.observe.delay import DelayHistogram
 from relay.observe.journal_metrics import JournalMetrics
 
@@ -119,16 +120,15 @@ class Telemetry:
     # --- deliver ---
 
     def attempt_finished(self, callback: str, outcome: str, seconds: float) -> None:
-        self._attempts.of(callback, outcome).inc()
-        self._attempt_duration.of(callback).observe(seconds)
+        self._attempts.count(callback, outcome, seconds)
 
     def callback_paused(self, callback: str, paused: bool) -> None:
         self._callback_paused.of(callback).set(paused)
 
     def forget_callback(self, callback: str) -> None:
         """It is no longer configured: its series end."""
-        for metric in (self._attempts, self._attempt_duration, self._callback_paused):
-            metric.drop_all_of(callback)
+        self._attempts.forget(callback)
+        self._callback_paused.drop_all_of(callback)
 
     # --- configuration ---
 
@@ -203,10 +203,8 @@ class Telemetry:
         self.registry.register(self._publish_delay)
 
     def _make_callback_metrics(self) -> None:
-        self._attempts = self._counter("callback_attempts", "POSTs, by how they ended", "callback", "outcome")
-        self._attempt_duration = _ByLabels(
-            self._histogram("callback_attempt_duration_seconds", "From sending a POST to its answer", "callback")
-        )
+        self._attempts = AttemptMetrics(REQUEST_BOUNDS_SECONDS)
+        self.registry.register(self._attempts)
         self._callback_paused = self._gauge("callback_paused", "1 while the callback is paused", "callback")
         self._recordings = self._counter(
             "recordings", "Fetches of calls' recordings, by how they ended", "source", "outcome"

@@ -94,7 +94,7 @@ class House:
         for deliver, stage, task, sender in self.deliverers:
             deliver._closing = True
             stage.stop()
-            attempts = list(deliver._running.values())
+            attempts = list(deliver._workers)
             for one in (task, *attempts):
                 one.cancel()
             await asyncio.gather(task, *attempts, return_exceptions=True)

@@ -194,11 +194,12 @@ class Gate:
     @property
     def _closed_until(self) -> float:
         """By the monotonic clock; 0 if nothing keeps it closed."""
-        closed_until = max(self._spared_until, self._asked_until)
-        return closed_until if self._pace is None else max(closed_until, self._pace.ready_at)
+        if self._pace is not None:
+            return max(self._spared_until, self._asked_until, self._pace.ready_at)
+        return self._spared_until if self._spared_until > self._asked_until else self._asked_until
 
     def _open(self) -> bool:
-        if self._pause is not None or self._inside >= (1 if self._run.spared else self._limit):
+        if self._inside >= self._limit or self._pause is not None or (self._inside and self._run.spared):
             return False
         closed_until = self._closed_until
         return not closed_until or self._monotonic() >= closed_until

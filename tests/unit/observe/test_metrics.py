@@ -226,6 +226,21 @@ def test_callbacks_and_transactions(telemetry: Telemetry) -> None:
     assert shown['relay_gaps_ended_total{kind="sms",result="expired",source="acme"}'] == 1
 
 
+def test_attempts_by_outcome_and_duration(telemetry: Telemetry) -> None:
+    for outcome, seconds in (("delivered", 0.005), ("delivered", 0.0051), ("no_answer", 60.0), ("no_answer", 60.5)):
+        telemetry.attempt_finished("billing", outcome, seconds)
+    telemetry.attempt_finished("audit", "delivered", 0.0)
+    shown = samples(telemetry)
+    assert shown['relay_callback_attempts_total{callback="billing",outcome="delivered"}'] == 2
+    assert shown['relay_callback_attempts_total{callback="billing",outcome="no_answer"}'] == 2
+    assert shown['relay_callback_attempts_total{callback="audit",outcome="delivered"}'] == 1
+    bucket = 'relay_callback_attempt_duration_seconds_bucket{callback="billing",le='
+    bounds = ("0.005", "0.01", "30.0", "60.0", "+Inf")
+    assert [shown[f'{bucket}"{bound}"}}'] for bound in bounds] == [1, 2, 2, 3, 4]
+    assert shown['relay_callback_attempt_duration_seconds_count{callback="billing"}'] == 4
+    assert shown['relay_callback_attempt_duration_seconds_sum{callback="billing"}'] == pytest.approx(120.5101)
+
+
 def test_two_relays_in_one_process_count_apart() -> None:
     one, other = Telemetry(), Telemetry()
     one.poll_finished(SMS, "ok", 0.1)
