@@ -3,12 +3,15 @@
 import os
 import secrets
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import apsw
 
 from relay.journal import ids, schema
 from relay.journal.errors import JournalRefused, translate
+from relay.journal.ids import IdsConnection
+
+C = TypeVar("C", bound=apsw.Connection)
 
 FULL_CHECK_BYTES = 64 << 20
 """Up to this size the whole file is checked at open; above, the small tables and the ends of the large ones."""
@@ -30,8 +33,8 @@ class Tuning(NamedTuple):
     """A page that many transactions write, as of the index of ids, goes from the WAL into the file once in so many."""
     reserve_bytes: int = 32 << 20
     tail_bytes: int = 16 << 20
-    lap_ids: int = 1 << 18
-    """Half as many ids wait in memory for their place in the index, 60 bytes each; twice as many are in the log."""
+    lap_ids: int = 1 << 17
+    """Half as many ids wait in memory for their place in the index, 250 bytes each; twice as many are in the log."""
     max_pages: int | None = None
     """A bound of the file, as a full disk would set it."""
 
@@ -78,13 +81,13 @@ def check_file(path: Path) -> bool:
     return True
 
 
-def open_writer(path: Path, tuning: Tuning) -> apsw.Connection:
+def open_writer(path: Path, tuning: Tuning) -> IdsConnection:
     """The one connection that writes; its file was checked, its schema is current.
 
     :raises JournalRefused: damaged, or written by a newer relay.
     """
     try:
-        db = _connect(path, tuning.writer_cache_bytes)
+        db = _connect(IdsConnection, path, tuning.writer_cache_bytes)
     except apsw.Error as error:
         raise JournalRefused(f"{translate(error, str(path))}; {_KEEP}") from error
     try:
@@ -108,13 +111,13 @@ def open_writer(path: Path, tuning: Tuning) -> apsw.Connection:
 
 
 def open_reader(path: Path, tuning: Tuning) -> apsw.Connection:
-    db = _connect(path, tuning.reader_cache_bytes)
+    db = _connect(apsw.Connection, path, tuning.reader_cache_bytes)
     db.pragma("query_only", 1)
     return db
 
 
-def _connect(path: Path, cache_bytes: int) -> apsw.Connection:
-    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, statementcachesize=300)
+def _connect(of: type[C], path: Path, cache_bytes: int) -> C:
+    db = of(str(path), flags=apsw.SQLITE_OPEN_READWRITE, statementcachesize=300)
     db.set_busy_timeout(BUSY_MS)
     db.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)  # or a statement is prepared again for each new bound of a range
     db.pragma("cache_size", -(cache_bytes >> 10))

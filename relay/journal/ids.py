@@ -1,8 +1,8 @@
 """The dedup window: what is known of each messageId, compact, in one index that is also the table.
 
 Keys are random, so that a new one dirties a page of the index for itself alone. New ones therefore go to the end of a
-log, and into a temporary table in memory that is looked up beside the index; from there they go into the index in the
-order of its keys, round and round: one lap for so many new ids, many of them for each page that is written.
+log and stay in memory; from there they go into the index in the order of its keys, round and round: one lap for so many
+new ids, many of them for each page that is written. The log is what counts: memory follows it.
 """
 
 import hashlib
@@ -17,13 +17,15 @@ from relay.journal.sql import load
 from relay.journal.statements import ManyRows, Row, one
 
 _SQL = load("ids")
-_KEEP = ManyRows(_SQL["keep"], _SQL["keep_row"], counted=True)
+_LOG = ManyRows(_SQL["log"], _SQL["log_row"], counted=True)
+_INDEX = ManyRows(_SQL["index"], _SQL["index_row"])
 
 HOUR_MS = 3_600_000
 
-_POSITION_BYTES = 4
-_LAP_END = 1 << 8 * _POSITION_BYTES
-_BEYOND_ALL_KEYS = b"\xff" * 17
+_PARTS = 256
+"""Of the keys, by their first byte; a lap takes in one after the other."""
+_PART = 1 << 24
+_LAP_END = _PARTS * _PART
 
 
 class Seen(NamedTuple):
@@ -36,6 +38,34 @@ class Newest(NamedTuple):
     revision: int
     last_seq: int
     seen_at_hours: int
+
+
+class _Lap(NamedTuple):
+    """How far the log was taken into the index."""
+
+    next_id: int
+    """Of the log."""
+    position: int
+    """From 0 to `_LAP_END`."""
+    began_at_id: int
+    """Rows of the log below it came before this lap."""
+    taken_to_id: int
+    """Rows below it are in the index."""
+    length: int
+    """New ids that a lap takes."""
+
+
+class IdsConnection(apsw.Connection):
+    """The connection that writes, with the ids that are not in the index yet."""
+
+    def __init__(self, *args: Any, **keywords: Any) -> None:
+        super().__init__(*args, **keywords)
+        self.fresh: dict[bytes, tuple[bytes, str, int, int, int]] = {}
+        """By key, as they are written: the key, outcomes, revision, last seq, seen in which hour."""
+        self.parts: list[list[bytes]] = []
+        """The same keys, by their first byte."""
+        self.lap: _Lap | None = None
+        """With which memory agrees. After a rollback the file says something else, and the log is read again."""
 
 
 def keys_of(stream_id: int) -> Callable[[str], bytes]:
@@ -51,19 +81,24 @@ def keys_of(stream_id: int) -> Callable[[str], bytes]:
 
 
 def prepare(db: apsw.Connection, lap_ids: int) -> None:
-    """On the connection that writes, once: what the log holds and the index does not is in memory again."""
+    """When the connection that writes is opened, so that no transaction has to read the log."""
     db.execute(_SQL["set_length"], (lap_ids,))
-    _, position, began_at_id, _, _ = one(db, _SQL["lap"])
-    db.execute(_SQL["fresh"])
-    db.execute(_SQL["remember"], (began_at_id, _prefix(position)))
+    _agreeing(db)
 
 
 def look_up(db: apsw.Connection, keys: Sequence[bytes]) -> dict[bytes, Seen]:
-    """What is known of these keys, all in one statement; on the connection that writes."""
-    if not keys:
-        return {}
-    found = orjson.loads(one(db, _SQL["look_up"], (apsw.carray(tuple(keys)),))[0])
-    return {keys[n - 1]: Seen(Known(outcomes, revision), last_seq) for n, outcomes, revision, last_seq in found}
+    """What is known of these keys; on the connection that writes."""
+    writer, _ = _agreeing(db)
+    seen: dict[bytes, Seen] = {}
+    for key in writer.fresh.keys() & keys:
+        _, outcomes, revision, last_seq, _ = writer.fresh[key]
+        seen[key] = Seen(Known(outcomes, revision), last_seq)
+    others = tuple(key for key in keys if key not in seen) if seen else tuple(keys)
+    if others:
+        found = orjson.loads(one(db, _SQL["look_up"], (apsw.carray(others),))[0])
+        for n, outcomes, revision, last_seq in found:
+            seen[others[n - 1]] = Seen(Known(outcomes, revision), last_seq)
+    return seen
 
 
 def newest(db: apsw.Connection, key: bytes) -> Newest | None:
@@ -73,31 +108,67 @@ def newest(db: apsw.Connection, key: bytes) -> Newest | None:
 
 
 def keep(db: apsw.Connection, seen: Mapping[bytes, Seen], at_ms: int) -> None:
-    """In the order of the keys: neighbours in the index are written together."""
+    """Into the log and memory; and about as many of those that waited there, into the index."""
     if not seen:
         return
+    writer, lap = _agreeing(db)
+    writer.lap = None  # until all of this is done
+    hours = at_ms // HOUR_MS
     values: list[Any] = []
-    for key in sorted(seen):
-        (outcomes, revision), last_seq = seen[key]
+    fresh, parts = writer.fresh, writer.parts
+    for key, ((outcomes, revision), last_seq) in seen.items():
         values += (key, outcomes, revision, last_seq)
-    first_id, position, began_at_id, taken_to_id, lap_ids = one(db, _SQL["lap"])
-    _KEEP.execute(db, (first_id, at_ms // HOUR_MS), values)
-    db.execute(_SQL["keep_fresh"], (first_id,))
-    next_id = first_id + len(seen)
-    position = _take_in(db, position, min(position + max(1, len(seen) * _LAP_END // lap_ids), _LAP_END))
-    if position == _LAP_END:
-        position, began_at_id, taken_to_id = 0, next_id, began_at_id
-    db.execute(_SQL["set_lap"], (next_id, position, began_at_id, taken_to_id))
-    db.execute(_SQL["trim"], (taken_to_id, 2 * len(seen)))
+        if key not in fresh:
+            parts[key[0]].append(key)
+        fresh[key] = (key, outcomes, revision, last_seq, hours)
+    _LOG.execute(db, (lap.next_id, hours), values)
+    writer.lap = _gone_on(writer, lap, len(seen))
+    db.execute(_SQL["trim"], (writer.lap.taken_to_id, 2 * len(seen)))
 
 
-def _take_in(db: apsw.Connection, position: int, end: int) -> int:
-    """From memory into the index; how far the lap is now."""
-    keys = _prefix(position), _prefix(end)
-    db.execute(_SQL["take_in"], keys)
-    db.execute(_SQL["drop_fresh"], keys)
-    return end
+def forget(db: apsw.Connection, before_hours: int) -> int:
+    """What was seen before that hour and is not in the index; how many."""
+    writer, lap = _agreeing(db)
+    waiting = len(writer.fresh)
+    db.execute(_SQL["forget"], (before_hours,))
+    if db.changes():
+        _set_lap(writer, lap._replace(next_id=lap.next_id + 1))  # so that memory agrees no longer
+        writer, _ = _agreeing(db)
+    return waiting - len(writer.fresh)
 
 
-def _prefix(position: int) -> bytes:
-    return _BEYOND_ALL_KEYS if position == _LAP_END else position.to_bytes(_POSITION_BYTES, "big")
+def _agreeing(db: apsw.Connection) -> tuple[IdsConnection, _Lap]:
+    """Memory as the file has it now, whatever was rolled back since."""
+    if not isinstance(db, IdsConnection):
+        raise TypeError("ids that wait are known to the connection that writes alone")
+    lap = _Lap(*one(db, _SQL["lap"]))
+    if lap != db.lap:
+        db.fresh = {}
+        db.parts = [[] for _ in range(_PARTS)]
+        for row in db.execute(_SQL["waiting"], (lap.began_at_id, bytes([lap.position // _PART]))):
+            db.fresh[row[0]] = row
+        for key in db.fresh:
+            db.parts[key[0]].append(key)
+        db.lap = lap
+    return db, lap
+
+
+def _gone_on(writer: IdsConnection, lap: _Lap, count: int) -> _Lap:
+    """By the part of a lap that so many new ids make; the keys passed go into the index, in order."""
+    next_id = lap.next_id + count
+    position = min(lap.position + max(1, count * _LAP_END // lap.length), _LAP_END)
+    take = writer.fresh.pop
+    for part in range(lap.position // _PART, position // _PART):
+        keys, writer.parts[part] = writer.parts[part], []
+        values: list[Any] = []
+        for key in sorted(keys):
+            values += take(key)
+        _INDEX.execute(writer, (), values)
+    if position < _LAP_END:
+        return _set_lap(writer, lap._replace(next_id=next_id, position=position))
+    return _set_lap(writer, _Lap(next_id, 0, next_id, lap.began_at_id, lap.length))
+
+
+def _set_lap(db: apsw.Connection, lap: _Lap) -> _Lap:
+    db.execute(_SQL["set_lap"], lap[:4])
+    return lap

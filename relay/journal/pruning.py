@@ -10,7 +10,7 @@ from collections import Counter
 import apsw
 
 from relay.domain.report import Stream
-from relay.journal import deliveries, replays, streams, tallies
+from relay.journal import deliveries, ids, replays, streams, tallies
 from relay.journal.ids import HOUR_MS
 from relay.journal.sql import load
 from relay.journal.statements import Row, one
@@ -80,16 +80,13 @@ def sweep_ids(db: apsw.Connection, at_ms: int, window_ms: int) -> Pruned:
         _set_meta(db, "ids_lap_at_ms", at_ms)
         position = b""
     oldest_hours = (at_ms - window_ms) // HOUR_MS
-    if not position:
-        db.execute(_SQL["sweep_log"], (oldest_hours,))
+    swept = ids.forget(db, oldest_hours) if not position else 0
     end = db.execute(_SQL["sweep_end"], (position, MAX_SWEPT - 1)).fetchone()
-    swept = 0
-    for name in ("sweep", "sweep_fresh"):
-        if end is None:
-            db.execute(_SQL[f"{name}_rest"], (position, oldest_hours))
-        else:
-            db.execute(_SQL[name], (position, end[0], oldest_hours))
-        swept += db.changes()
+    if end is None:
+        db.execute(_SQL["sweep_rest"], (position, oldest_hours))
+    else:
+        db.execute(_SQL["sweep"], (position, end[0], oldest_hours))
+    swept += db.changes()
     _set_meta(db, "ids_swept_to", end[0] if end else None)
     return Pruned(ids=swept, more=end is not None)
 

@@ -68,15 +68,6 @@ DELETE FROM ids WHERE key > ?1 AND key <= ?2 AND seen_at_hours < ?3;
 -- name: sweep_rest
 DELETE FROM ids WHERE key > ?1 AND seen_at_hours < ?2;
 
--- name: sweep_fresh
-DELETE FROM temp.fresh_ids WHERE key > ?1 AND key <= ?2 AND seen_at_hours < ?3;
-
--- name: sweep_fresh_rest
-DELETE FROM temp.fresh_ids WHERE key > ?1 AND seen_at_hours < ?2;
-
--- name: sweep_log
-DELETE FROM ids_log WHERE seen_at_hours < ?1;
-
 -- name: subscriptions
 SELECT source, kind, substr(name, 10) FROM subscriptions JOIN streams ON streams.id = stream_id
 WHERE dead_reports > 0 AND name <> 'kafka';

@@ -13,7 +13,7 @@ CREATE TABLE ids_log (
 -- How far the log was taken into the index. One row.
 CREATE TABLE ids_lap (
     next_id INTEGER NOT NULL,                       -- of the log
-    position INTEGER NOT NULL,                      -- of 1 << 32: keys below it were taken in during this lap
+    position INTEGER NOT NULL,                      -- of 1 << 32; keys whose first byte is passed were taken in
     began_at_id INTEGER NOT NULL,                   -- rows of the log below it came before this lap
     taken_to_id INTEGER NOT NULL,                   -- rows below it are in the index
     length INTEGER NOT NULL                         -- new ids that a lap takes
