@@ -130,6 +130,8 @@ class Deliver:
         """In flight by the books, for the next who comes by in `_work`: attempts begin in the order of the jobs."""
         self._wake_timer: asyncio.TimerHandle | None = None
         self._closing = False
+        self._answered = False
+        """Whether it ever took a report: who hangs from the start gets little into memory."""
         self._stored_elsewhere = False
 
     def entries_came(self) -> None:
@@ -252,7 +254,8 @@ class Deliver:
     def _room_for_fresh(self) -> bool:
         if self._gate.held:
             return self._wants_a_probe()
-        return len(self._lanes.fresh) < self._few_fresh and self._lanes.fresh_bytes < READ_BYTES
+        few_fresh = self._few_fresh if self._answered else 1
+        return len(self._lanes.fresh) < few_fresh and self._lanes.fresh_bytes < READ_BYTES
 
     async def _pending(self, entries: list[Entry]) -> set[str]:
         """Which later revisions must queue up behind a stored delivery."""
@@ -335,6 +338,7 @@ class Deliver:
         self._telemetry.attempt_finished(self._name, outcome, result.duration_seconds)
         self._wake_soon()
         if success:
+            self._answered = True
             self._gate.succeeded()
             return
         reason = failure_reason(result.status, result.error)

@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.unit.stages.deliver_journal import FAILED, OK, MemoryJournal, ToldSender, entry, journal_of, two_revisions
-from tests.unit.stages.deliver_rig import Rig, until
+from tests.unit.stages.deliver_rig import Rig, settled, until
 
 
 async def test_batches_are_filled_and_stored_before_they_are_sent() -> None:
@@ -18,6 +18,17 @@ async def test_batches_are_filled_and_stored_before_they_are_sent() -> None:
         await until(lambda: not journal.deliveries)
     assert [attempt.delivery_id for attempt in journal.attempts] == [1, 2, 3]
     assert [len(attempt.seqs) for attempt in journal.attempts] == [100, 100, 50]
+
+
+async def test_who_has_not_answered_yet_gets_no_more_taken_into_memory_than_one_read_beyond_the_slots() -> None:
+    journal, sender = journal_of(6000), ToldSender()
+    sender.default = asyncio.get_running_loop().create_future()
+    async with Rig(journal, sender, batch_size=100, concurrency=16).running():
+        await until(lambda: sender.in_flight == 16)
+        await settled(lambda: journal.reads)
+        assert journal.position == 2000  # four reads: three fill 15 slots
+        sender.default.set_result(OK)
+        await until(lambda: journal.position == 6000 and not journal.deliveries)
 
 
 async def test_a_batch_waits_for_members_until_it_has_lingered() -> None:
