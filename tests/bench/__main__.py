@@ -7,6 +7,8 @@ topics on the same warm broker. Prints, asserts nothing. Parts:
   paced     Kafka alone, at a steady rate: cost and delay when it is not overrun
   callback  the same with a callback, one report in a POST
   batched   the same with a callback of batch_size 100
+  posting   from a full journal to a callback, without Kafka: single POSTs, batches of 100, these beside 19 that hang;
+            in turn with the same bodies by a bare aiohttp session
   neighbours  a callback at a steady rate, alone and beside 19 that never answer: delays of both, CPU, memory, disk
   backlog   a broker that answers nothing while a million reports come: memory, and how fast it drains
   window    ten million ids in the dedup window, beside an empty one
@@ -23,6 +25,7 @@ import asyncio
 import contextlib
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -41,7 +44,7 @@ from tests.bench.throughput import Case, paced, saturated
 from tests.kafka.broker import Cluster
 from tests.kafka.distribution import KafkaMissing, kafka_jars
 
-PARTS = ("kafka", "paced", "callback", "batched", "neighbours", "backlog", "window")
+PARTS = ("kafka", "paced", "callback", "batched", "posting", "neighbours", "backlog", "window")
 FLOOR_TOPIC = "floor"
 
 
@@ -77,6 +80,18 @@ class Bench:
 
     def batched(self) -> None:
         self._saturated("batched", "one callback, batch_size 100", self._options.batched_reports, "batch_size: 100")
+
+    def posting(self) -> None:
+        options = self._options
+        for batch_size, reports, hanging in (
+            (1, options.callback_reports, 0),
+            (100, options.posting_reports, 0),
+            (100, options.posting_reports, options.neighbours),
+        ):
+            print(f"posting from the journal, batch_size {batch_size}, beside {hanging} that hang", flush=True)
+            numbers = {"reports": reports, "batch-size": batch_size, "dead": hanging, "rounds": options.rounds}
+            command = [sys.executable, "-m", "tests.bench.callbacks", "--directory", str(self._directory)]
+            subprocess.run([*command, *(f"--{name}={number}" for name, number in numbers.items())], check=True)
 
     def neighbours(self) -> None:
         options = self._options
@@ -160,8 +175,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help="default: all")
     numbers = {
         "reports": (100_000, "in a round of kafka and window"),
-        "callback-reports": (20_000, "in a round of callback"),
+        "callback-reports": (20_000, "in a round of callback and of posting one by one"),
         "batched-reports": (50_000, "in a round of batched"),
+        "posting-reports": (100_000, "in a round of posting in batches"),
         "floor-reports": (50_000, "in a round of the floor"),
         "rounds": (3, "of each part; the median is shown"),
         "rate": (5_000, "reports/s, for paced"),
