@@ -57,20 +57,14 @@ class Tail:
             self._cut(stream, pruned_to + 1 - kept[0].seq)
 
     def _shrink(self, stream: Stream) -> None:
-        """Down to three quarters of its share when it is over, so that the list is cut seldom."""
+        """Down to three quarters of its share when it is over, so that the list is cut seldom; entries are taken to be
+        of one size, and looked at again if they are not."""
         share = self._max_bytes // len(self._entries)
-        if self._sizes[stream] <= share:
-            return
-        kept = self._entries[stream]
-        size_bytes = self._sizes[stream]
-        cut = 0
-        for value_bytes in _value_sizes(kept[:-1]):
-            if size_bytes <= share * 3 // 4:
-                break
-            size_bytes -= value_bytes + _ENTRY_BYTES
-            cut += 1
-        del kept[:cut]
-        self._sizes[stream] = size_bytes
+        while (size_bytes := self._sizes[stream]) > share:
+            most = len(self._entries[stream]) - 1
+            if not most:
+                return
+            self._cut(stream, min(most, 1 + most * (size_bytes - share * 3 // 4) // size_bytes))
 
     def _cut(self, stream: Stream, count: int) -> None:
         kept = self._entries[stream]

@@ -55,7 +55,8 @@ class RecordBatch(BatchBuilder):  # type: ignore[misc]
         self._most_bytes = batch_bytes - _HEADER_BYTES
         self._codec = codec
         self._transactional = _TRANSACTIONAL if is_transactional else 0
-        self._records = bytearray()
+        self._pieces: list[bytes] = []
+        self._records_bytes = 0
         self._count = 0
         self._first_ms = self._last_ms = 0
         self._producer = (-1, -1, 0)
@@ -66,8 +67,8 @@ class RecordBatch(BatchBuilder):  # type: ignore[misc]
         the first that was not taken."""
         if not self._count:
             self._first_ms = self._last_ms = records[start].timestamp_ms
-        varints, written, most_bytes = _varints, self._records, self._most_bytes
-        offset = self._count
+        varints, pieces, most_bytes = _varints, self._pieces, self._most_bytes
+        offset, records_bytes = self._count, self._records_bytes
         lead, lead_ms, shared, shared_by = b"", -1, b"", None
         for seq, _, key, value, id_, common, timestamp_ms in islice(records, start, None):
             if common is not shared_by:
@@ -83,13 +84,14 @@ class RecordBatch(BatchBuilder):  # type: ignore[misc]
                 )
             )  # fmt: skip
             length = varints[len(record)]
-            if offset and len(written) + len(length) + len(record) > most_bytes:
+            with_it_bytes = records_bytes + len(length) + len(record)
+            if offset and with_it_bytes > most_bytes:
                 break
-            written += length
-            written += record
+            pieces += (length, record)
+            records_bytes = with_it_bytes
             offset += 1
         taken = offset - self._count
-        self._count = offset
+        self._count, self._records_bytes = offset, records_bytes
         return start + taken
 
     def close(self) -> None:
@@ -102,7 +104,7 @@ class RecordBatch(BatchBuilder):  # type: ignore[misc]
         return self._count
 
     def size(self) -> int:
-        return _HEADER_BYTES + len(self._records) if self._built is None else len(self._built)
+        return _HEADER_BYTES + self._records_bytes if self._built is None else len(self._built)
 
     def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
         self._producer = (producer_id, producer_epoch, base_sequence)
@@ -110,11 +112,11 @@ class RecordBatch(BatchBuilder):  # type: ignore[misc]
     def _build(self) -> bytes:
         if self._built is None:
             self._built = self._written()
-            self._records = bytearray()
+            self._pieces = []
         return self._built
 
     def _written(self) -> bytes:
-        records = bytes(self._records)
+        records = b"".join(self._pieces)
         attributes = self._transactional
         if self._codec:
             compressed = _COMPRESSED[self._codec](records)
