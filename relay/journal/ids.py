@@ -6,7 +6,7 @@ new ids, many of them for each page that is written. The log is what counts: mem
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import apsw
@@ -17,10 +17,10 @@ from relay.journal.sql import load
 from relay.journal.statements import ManyRows, Row, one
 
 _SQL = load("ids")
-_LOG = ManyRows(_SQL["log"], _SQL["log_row"], counted=True)
 _INDEX = ManyRows(_SQL["index"], _SQL["index_row"])
 
 HOUR_MS = 3_600_000
+KEY_BYTES = 16
 
 _PARTS = 256
 """Of the keys, by their first byte; a lap takes in one after the other."""
@@ -38,6 +38,10 @@ class Newest(NamedTuple):
     revision: int
     last_seq: int
     seen_at_hours: int
+
+
+_Row = tuple[bytes, str, int, int, int]
+"""As it goes into the index: key, outcomes, revision, last seq, seen in which hour."""
 
 
 class _Lap(NamedTuple):
@@ -60,8 +64,8 @@ class IdsConnection(apsw.Connection):
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
-        self.fresh: dict[bytes, tuple[bytes, str, int, int, int]] = {}
-        """By key, as they are written: the key, outcomes, revision, last seq, seen in which hour."""
+        self.fresh: dict[bytes, _Row] = {}
+        """By key."""
         self.parts: list[list[bytes]] = []
         """The same keys, by their first byte."""
         self.lap: _Lap | None = None
@@ -69,8 +73,8 @@ class IdsConnection(apsw.Connection):
 
 
 def keys_of(stream_id: int) -> Callable[[str], bytes]:
-    """Makes the keys of a stream: 16 bytes each, so that nobody can find two messageIds that share one."""
-    start = hashlib.blake2b(digest_size=16, person=stream_id.to_bytes(16, "big")).copy
+    """Makes the keys of a stream, long enough that nobody can find two messageIds that share one."""
+    start = hashlib.blake2b(digest_size=KEY_BYTES, person=stream_id.to_bytes(16, "big")).copy
 
     def key_of(message_id: str) -> bytes:
         digest = start()
@@ -103,8 +107,10 @@ def look_up(db: apsw.Connection, keys: Sequence[bytes]) -> dict[bytes, Seen]:
 
 def newest(db: apsw.Connection, key: bytes) -> Newest | None:
     """What is known of a key, from any connection; reads the whole log."""
-    row: Row | None = db.execute(_SQL["newest"], (key,)).fetchone()
-    return Newest(*row) if row else None
+    found: Row | None = db.execute(_SQL["indexed"], (key,)).fetchone()
+    for _, rows in _logged(db):
+        found = next((row[1:] for row in rows if row[0] == key), found)
+    return Newest(*found[1:]) if found else None
 
 
 def keep(db: apsw.Connection, seen: Mapping[bytes, Seen], at_ms: int) -> None:
@@ -114,16 +120,16 @@ def keep(db: apsw.Connection, seen: Mapping[bytes, Seen], at_ms: int) -> None:
     writer, lap = _agreeing(db)
     writer.lap = None  # until all of this is done
     hours = at_ms // HOUR_MS
-    values: list[Any] = []
+    known: list[Any] = []
     fresh, parts = writer.fresh, writer.parts
     for key, ((outcomes, revision), last_seq) in seen.items():
-        values += (key, outcomes, revision, last_seq)
+        known += (outcomes, revision, last_seq)
         if key not in fresh:
             parts[key[0]].append(key)
         fresh[key] = (key, outcomes, revision, last_seq, hours)
-    _LOG.execute(db, (lap.next_id, hours), values)
+    db.execute(_SQL["log"], (lap.next_id, b"".join(seen), orjson.dumps(known).decode(), hours))
     writer.lap = _gone_on(writer, lap, len(seen))
-    db.execute(_SQL["trim"], (writer.lap.taken_to_id, 2 * len(seen)))
+    db.execute(_SQL["trim"], (writer.lap.taken_to_id,))
 
 
 def forget(db: apsw.Connection, before_hours: int) -> int:
@@ -145,12 +151,27 @@ def _agreeing(db: apsw.Connection) -> tuple[IdsConnection, _Lap]:
     if lap != db.lap:
         db.fresh = {}
         db.parts = [[] for _ in range(_PARTS)]
-        for row in db.execute(_SQL["waiting"], (lap.began_at_id, bytes([lap.position // _PART]))):
-            db.fresh[row[0]] = row
+        part = lap.position // _PART
+        for id_, rows in _logged(db):
+            db.fresh |= {row[0]: row for row in rows if id_ >= lap.began_at_id or row[0][0] >= part}
         for key in db.fresh:
             db.parts[key[0]].append(key)
         db.lap = lap
     return db, lap
+
+
+def _logged(db: apsw.Connection) -> Iterator[tuple[int, Iterator[_Row]]]:
+    """What was kept at a time, oldest first, and its first id."""
+    for id_, keys, known, hours in db.execute(_SQL["logged"]):
+        told = iter(orjson.loads(known))
+        each = (keys[at : at + KEY_BYTES] for at in range(0, len(keys), KEY_BYTES))
+        yield (
+            id_,
+            (
+                (key, outcomes, revision, last_seq, hours)
+                for key, outcomes, revision, last_seq in zip(each, told, told, told, strict=True)
+            ),
+        )
 
 
 def _gone_on(writer: IdsConnection, lap: _Lap, count: int) -> _Lap:

@@ -1,5 +1,5 @@
--- name: waiting
-SELECT key, outcomes, revision, last_seq, seen_at_hours FROM ids_log WHERE id >= ?1 OR key >= ?2 ORDER BY id;
+-- name: logged
+SELECT id, keys, known, seen_at_hours FROM ids_log ORDER BY id;
 
 -- name: look_up
 SELECT json_group_array(json_array(wanted.rowid, outcomes, revision, last_seq))
@@ -15,10 +15,7 @@ UPDATE ids_lap SET next_id = ?1, position = ?2, began_at_id = ?3, taken_to_id = 
 UPDATE ids_lap SET length = ?1 WHERE length <> ?1;
 
 -- name: log
-INSERT INTO ids_log (id, seen_at_hours, key, outcomes, revision, last_seq)
-
--- name: log_row
-(?1+{n},?2,?,?,?,?)
+INSERT INTO ids_log (id, keys, known, seen_at_hours) VALUES (?1, ?2, ?3, ?4);
 
 -- name: index
 INSERT OR REPLACE INTO ids (key, outcomes, revision, last_seq, seen_at_hours)
@@ -27,14 +24,10 @@ INSERT OR REPLACE INTO ids (key, outcomes, revision, last_seq, seen_at_hours)
 (?,?,?,?,?)
 
 -- name: trim
-DELETE FROM ids_log WHERE id < min(?1, (SELECT min(id) FROM ids_log) + ?2);
+DELETE FROM ids_log WHERE id IN (SELECT id FROM ids_log WHERE id < ?1 ORDER BY id LIMIT 2);
 
 -- name: forget
 DELETE FROM ids_log WHERE seen_at_hours < ?1;
 
--- name: newest
-SELECT revision, last_seq, seen_at_hours FROM (
-    SELECT id, revision, last_seq, seen_at_hours FROM ids_log WHERE key = ?1
-    UNION ALL
-    SELECT 0, revision, last_seq, seen_at_hours FROM ids WHERE key = ?1
-) ORDER BY id DESC LIMIT 1;
+-- name: indexed
+SELECT outcomes, revision, last_seq, seen_at_hours FROM ids WHERE key = ?1;

@@ -1,12 +1,10 @@
 -- Version 2: ids are kept at the end of a log first, and go into the index of ids in the order of its keys.
 
--- What was kept lately. The newest row of a key holds more than the index does, if there is one.
+-- What was kept lately, a row for each time. The newest that is said of a key is newer than what the index says.
 CREATE TABLE ids_log (
-    id INTEGER PRIMARY KEY,
-    key BLOB NOT NULL,
-    outcomes TEXT NOT NULL,
-    revision INTEGER NOT NULL,
-    last_seq INTEGER NOT NULL,
+    id INTEGER PRIMARY KEY,                         -- of the first key, counted over all rows
+    keys BLOB NOT NULL,                             -- 16 bytes each
+    known TEXT NOT NULL,                            -- JSON array of outcomes, revision, last_seq of each key, flat
     seen_at_hours INTEGER NOT NULL
 ) STRICT;
 

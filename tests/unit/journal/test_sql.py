@@ -19,8 +19,6 @@ CONCERNS = sorted(
 FRAGMENTS = {
     ("entries", "append"),
     ("entries", "append_row"),
-    ("ids", "log"),
-    ("ids", "log_row"),
     ("ids", "index"),
     ("ids", "index_row"),
     ("deliveries", "store"),
@@ -70,7 +68,7 @@ def test_a_statement_fits_the_schema(db: apsw.Connection, concern: str, name: st
 
 @pytest.mark.parametrize(
     "many",
-    [entries._APPEND, ids._LOG, ids._INDEX, deliveries._STORE, deliveries._HOLD, attempts._ATTEMPT, tallies._ADD],
+    [entries._APPEND, ids._INDEX, deliveries._STORE, deliveries._HOLD, attempts._ATTEMPT, tallies._ADD],
 )
 @pytest.mark.parametrize("rows", [1, 512])
 def test_a_statement_for_many_rows_fits_the_schema_and_stays_prepared(
