@@ -86,17 +86,11 @@ async def _exchange(handler: BoundedHandler, request: bytes, answer: HttpAnswer)
         raise aiohttp.ServerDisconnectedError
     handler.begin_answer()
     transport.write(request)
-    content = await _status(handler, answer)
+    message, content = await handler.read()
+    while message.code < 200 and message.code != 101:  # informational: the one that counts comes later
+        message, content = await handler.read()
+    answer.status = message.code
+    answer.retry_after = message.headers.get("Retry-After")
     while len(answer.body) < MAX_ANSWER_BYTES and not content.at_eof():
         answer.body += await content.read(MAX_ANSWER_BYTES - len(answer.body))
     return content.at_eof() and not transport.get_write_buffer_size()
-
-
-async def _status(handler: BoundedHandler, answer: HttpAnswer) -> aiohttp.StreamReader:
-    """Read past informational answers to the one that counts."""
-    while True:
-        message, content = await handler.read()
-        if message.code >= 200 or message.code == 101:
-            answer.status = message.code
-            answer.retry_after = message.headers.get("Retry-After")
-            return content
