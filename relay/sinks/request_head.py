@@ -36,8 +36,7 @@ class RequestHead:
         }
         self._revealed: tuple[str, ...] | None = None
         self._constant = ""
-        self._ce_key: tuple[Stream, int, Origin] | None = None
-        self._ce_lines = ""
+        self._ce_lines: dict[Stream, tuple[int, Origin, str]] = {}
 
     def constant(self) -> str:
         """The lines that are the same for all POSTs until a secret changes. Raises HeaderUnusable."""
@@ -49,13 +48,10 @@ class RequestHead:
 
     def cloud_event(self, stream: Stream, entry: Entry) -> str:
         """The CloudEvents lines of a single report. Neighbours in a stream share all but the id."""
-        key = (stream, entry.received_at_ms, entry.origin)
-        if key != self._ce_key:
-            headers = ce_headers(stream, entry)
-            del headers["ce-id"]
-            self._ce_lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-            self._ce_key = key
-        return f"{self._ce_lines}ce-id: {ce_id_header(entry)}\r\n"
+        known = self._ce_lines.get(stream)
+        if known is None or known[0] != entry.received_at_ms or known[1] is not entry.origin:
+            known = self._ce_lines[stream] = entry.received_at_ms, entry.origin, _ce_lines(stream, entry)
+        return f"{known[2]}ce-id: {ce_id_header(entry)}\r\n"
 
     def _lines(self, configured: Mapping[str, str]) -> str:
         taken = {name.lower() for name in configured}
@@ -65,6 +61,13 @@ class RequestHead:
                 raise HeaderUnusable(f"headers: {name!r} is no header, or its value holds control characters")
             headers[name] = value.strip()
         return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+
+
+def _ce_lines(stream: Stream, entry: Entry) -> str:
+    """All but the id."""
+    headers = ce_headers(stream, entry)
+    del headers["ce-id"]
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
 
 
 def _host(url: URL) -> str:

@@ -65,6 +65,8 @@ async def test_cloudevents_headers_are_those_of_each_entry(receiver: CallbackRec
     for one in entries:
         await callback.post(STREAM, [one], now_ms())
     await callback.post(Stream("acme", "sms"), [entries[0]], now_ms())
+    await callback.post(STREAM, [entries[3]], now_ms())
+    await callback.post(Stream("acme", "sms"), [entries[3]], now_ms())
     assert [
         tuple(received.headers[f"ce-{name}"] for name in ("id", "time", "origin", "source", "type"))
         for received in receiver.received
@@ -74,6 +76,8 @@ async def test_cloudevents_headers_are_those_of_each_entry(receiver: CallbackRec
         ("b#2", "2023-11-14T22:13:20.123Z", "logs", "/acme/voice", "com.infobip.voice.report.v1"),
         ("c", "2023-11-14T22:13:21.000Z", "poll", "/acme/voice", "com.infobip.voice.report.v1"),
         ("a", "2023-11-14T22:13:20.123Z", "poll", "/acme/sms", "com.infobip.sms.report.v1"),
+        ("c", "2023-11-14T22:13:21.000Z", "poll", "/acme/voice", "com.infobip.voice.report.v1"),
+        ("c", "2023-11-14T22:13:21.000Z", "poll", "/acme/sms", "com.infobip.sms.report.v1"),
     ]
 
 
