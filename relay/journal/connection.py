@@ -33,7 +33,7 @@ class Tuning(NamedTuple):
     """A page that many transactions write, as of the index of ids, goes from the WAL into the file once in so many."""
     reserve_bytes: int = 32 << 20
     tail_bytes: int = 16 << 20
-    lap_ids: int = 1 << 17
+    lap_ids: int = 1 << 16
     """Half as many ids wait in memory for their place in the index, 250 bytes each; twice as many are in the log."""
     max_pages: int | None = None
     """A bound of the file, as a full disk would set it."""
