@@ -4,11 +4,11 @@ import json
 import math
 from typing import Any
 
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from relay.domain.decode import decode_body, estimate_entries
-from relay.domain.report import Decoded, Rejected
+from relay.domain.report import Decoded, Rejected, Report
 from tests.unit.domain.events import FIXTURES, decode, rejected, reports, strict_json
 
 EXAMPLES = [path.read_bytes() for path in sorted((FIXTURES / "examples").iterdir())]
@@ -55,6 +55,11 @@ def check(body: bytes, *, complete: bool = True) -> Decoded:
         assert lost.reason
     assert estimate_entries(body) >= 0
     return decoded
+
+
+def told(report: Report) -> Report:
+    """Members in whatever order: those of a usual entry come in that of the documents, others as they were received."""
+    return report._replace(value=strict_json(report.value))
 
 
 @given(st.binary(max_size=300), st.booleans())
@@ -106,11 +111,12 @@ def test_the_way_it_is_read_makes_no_difference(results: list[Any]) -> None:
 
 
 @given(entries)
+@example([{"messageId": 0, "bulkId": 0}])
 def test_an_event_normalised_again_is_the_same(results: list[Any]) -> None:
     once = reports(check(json.dumps({"results": results}).encode()))
     plain = [report for report in once if "unparsed" not in strict_json(report.value)]
     again = reports(check(b'{"results":[%b]}' % b",".join(report.value for report in plain)))
-    assert again == plain
+    assert [told(report) for report in again] == [told(report) for report in plain]
 
 
 @given(st.lists(st.sampled_from(JSON_EXAMPLES), min_size=1, max_size=3), st.data())
