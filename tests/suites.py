@@ -19,8 +19,9 @@ RESULTS = ROOT / ".cache" / "results"
 SUITES = ("unit", "deploy", "conformance", "integration", "crash", "e2e")
 MEASURED = frozenset({"unit", "conformance", "integration"})
 """Suites that run relay inside the test process, so that measuring coverage means something."""
-PARALLEL = frozenset({"unit", "crash"})
-"""Suites whose tests share nothing, not even a port; those of crash mostly wait, each worker on a broker of its own."""
+WORKERS = {"unit": 3, "crash": 2}
+"""Of suites whose tests share nothing, not even a port. They wait a part of their time, those of crash most of it, each
+worker on a broker of its own."""
 NO_TESTS_COLLECTED = 5
 
 
@@ -56,8 +57,8 @@ def _run(suite: str, pytest_arguments: list[str]) -> Outcome:
     report = RESULTS / f"{suite}.xml"
     report.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", f"tests/{suite}", f"--junitxml={report}", *pytest_arguments]
-    if suite in PARALLEL:
-        command += ["-n", "2", "--dist", "worksteal"]
+    if suite in WORKERS:
+        command += ["-n", str(WORKERS[suite]), "--dist", "worksteal"]
     if suite in MEASURED and _measuring():
         command += ["--cov", "--cov-append", "--cov-report="]
     exit_code = subprocess.run(command, cwd=ROOT, check=False).returncode
