@@ -143,12 +143,12 @@ def pending_message_ids(db: apsw.Connection, callback: str, stream: Stream, mess
     if not message_ids:
         return set()
     owner = subscription(db, callback, stream)
-    keys = dict(zip(map(ids.keys_of(owner.stream_id), message_ids), message_ids, strict=True))
-    seen = ids.look_up(db, list(keys))
+    by_key = dict(zip(map(ids.keys_of(owner.stream_id), message_ids), message_ids, strict=True))
+    seen = ids.look_up(db, list(by_key))
+    known = [by_key[key] for key in seen]
     newest = numbers([owner.base + last_seq for _, last_seq in seen.values()])
-    found: list[Row] = db.execute(_SQL["pending_messages"], (newest, owner.base, owner.id)).fetchall()
-    known = list(seen)
-    return {keys[known[n - 1]] for (n,) in found}
+    found = db.execute(_SQL["pending_messages"], (newest, owner.base, owner.id))
+    return {known[n - 1] for (n,) in found}
 
 
 def backlog(db: apsw.Connection, callback: str, stream: Stream) -> Backlog:

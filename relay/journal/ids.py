@@ -20,8 +20,8 @@ _SQL = load("ids")
 _INDEX = ManyRows(_SQL["index"], _SQL["index_row"])
 
 HOUR_MS = 3_600_000
-KEY_BYTES = 16
 
+_KEY_BYTES = 16
 _PARTS = 256
 """Of the keys, by their first byte; a lap takes in one after the other."""
 _PART = 1 << 24
@@ -35,6 +35,8 @@ class Seen(NamedTuple):
 
 
 class Newest(NamedTuple):
+    """What an operator is told of a messageId."""
+
     revision: int
     last_seq: int
     seen_at_hours: int
@@ -74,7 +76,7 @@ class IdsConnection(apsw.Connection):
 
 def keys_of(stream_id: int) -> Callable[[str], bytes]:
     """Makes the keys of a stream, long enough that nobody can find two messageIds that share one."""
-    start = hashlib.blake2b(digest_size=KEY_BYTES, person=stream_id.to_bytes(16, "big")).copy
+    start = hashlib.blake2b(digest_size=_KEY_BYTES, person=stream_id.to_bytes(16, "big")).copy
 
     def key_of(message_id: str) -> bytes:
         digest = start()
@@ -108,8 +110,9 @@ def look_up(db: apsw.Connection, keys: Sequence[bytes]) -> dict[bytes, Seen]:
 def newest(db: apsw.Connection, key: bytes) -> Newest | None:
     """What is known of a key, from any connection; reads the whole log."""
     found: Row | None = db.execute(_SQL["indexed"], (key,)).fetchone()
-    for _, rows in _logged(db):
-        found = next((row[1:] for row in rows if row[0] == key), found)
+    for _, row in _logged(db):
+        if row[0] == key:
+            found = row[1:]
     return Newest(*found[1:]) if found else None
 
 
@@ -149,29 +152,22 @@ def _agreeing(db: apsw.Connection) -> tuple[IdsConnection, _Lap]:
         raise TypeError("ids that wait are known to the connection that writes alone")
     lap = _Lap(*one(db, _SQL["lap"]))
     if lap != db.lap:
-        db.fresh = {}
-        db.parts = [[] for _ in range(_PARTS)]
         part = lap.position // _PART
-        for id_, rows in _logged(db):
-            db.fresh |= {row[0]: row for row in rows if id_ >= lap.began_at_id or row[0][0] >= part}
+        db.fresh = {row[0]: row for id_, row in _logged(db) if id_ >= lap.began_at_id or row[0][0] >= part}
+        db.parts = [[] for _ in range(_PARTS)]
         for key in db.fresh:
             db.parts[key[0]].append(key)
         db.lap = lap
     return db, lap
 
 
-def _logged(db: apsw.Connection) -> Iterator[tuple[int, Iterator[_Row]]]:
-    """What was kept at a time, oldest first, and its first id."""
+def _logged(db: apsw.Connection) -> Iterator[tuple[int, _Row]]:
+    """What is in the log, oldest first, each with the id of its row there."""
     for id_, keys, known, hours in db.execute(_SQL["logged"]):
         told = iter(orjson.loads(known))
-        each = (keys[at : at + KEY_BYTES] for at in range(0, len(keys), KEY_BYTES))
-        yield (
-            id_,
-            (
-                (key, outcomes, revision, last_seq, hours)
-                for key, outcomes, revision, last_seq in zip(each, told, told, told, strict=True)
-            ),
-        )
+        starts = range(0, len(keys), _KEY_BYTES)
+        for start, outcomes, revision, last_seq in zip(starts, told, told, told, strict=True):
+            yield id_, (keys[start : start + _KEY_BYTES], outcomes, revision, last_seq, hours)
 
 
 def _gone_on(writer: IdsConnection, lap: _Lap, count: int) -> _Lap:

@@ -1,5 +1,4 @@
-import os
-import tempfile
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -9,6 +8,7 @@ import pytest
 from relay.journal.connection import Tuning
 from relay.journal.sqlite import SqliteJournal
 from tests.conformance.journals import SMALL
+from tests.unit.journal.memory import directory_in_memory
 
 Open = Callable[..., Awaitable[SqliteJournal]]
 
@@ -27,8 +27,8 @@ async def open_journal(tmp_path: Path) -> AsyncIterator[Open]:
 
 
 @pytest.fixture
-def memory_path(tmp_path: Path) -> Iterator[Path]:
-    """A directory whose fsync costs nothing, where the machine has one: for tests of many commits."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else tmp_path) as directory:
-        yield Path(directory)
+def memory_path() -> Iterator[Path]:
+    """A directory whose fsync costs nothing, where the machine has one."""
+    directory = directory_in_memory()
+    yield directory
+    shutil.rmtree(directory)

@@ -1,8 +1,6 @@
 """Ids wait in memory for their place in the index: whatever is rolled back, swept or killed, all are known."""
 
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,10 +14,9 @@ from relay.journal import connection, ids, pruning
 from relay.journal.ids import HOUR_MS, IdsConnection, Seen
 from relay.journal.statements import one
 from tests.conformance.journals import SMALL, T0
+from tests.unit.journal.memory import directory_in_memory
 
 LAP_IDS = 100
-MEMORY = "/dev/shm"
-"""Where fsync costs nothing."""
 TUNING = SMALL._replace(lap_ids=LAP_IDS)
 key_of = ids.keys_of(1)
 
@@ -132,7 +129,7 @@ class IdsMachine(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        self.root = Path(tempfile.mkdtemp(dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
+        self.root = directory_in_memory()
         self.generation = 0
         connection.create(self.root / "0.db", TUNING, T0)
         self.db = connection.open_writer(self.root / "0.db", TUNING)

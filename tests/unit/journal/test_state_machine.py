@@ -5,9 +5,7 @@ nothing that was not answered may be needed, nothing that was answered may be mi
 """
 
 import asyncio
-import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +19,7 @@ from relay.domain.report import Decoded, GapCause, Origin, Rejected, Report
 from relay.journal.sqlite import SqliteJournal
 from relay.ports import ClaimedFetch, NewDelivery, Retention
 from tests.conformance.journals import ALL, SMALL, SMS, T0, Relay, delivered, failed, fetch, given_up, own, report
+from tests.unit.journal.memory import directory_in_memory
 
 ids = st.sampled_from(["a", "b", "c", "d"])
 outcomes = st.sampled_from(["1:0", "5:0", "9:1"])
@@ -29,8 +28,6 @@ entries = st.one_of(
     st.just(Rejected("odd", b"\xff")),
 )
 CALLBACK = "billing"
-MEMORY = "/dev/shm"
-"""Where fsync costs nothing; a kill copies the files as the kernel has them, so nothing is lost by it."""
 
 
 class Line(NamedTuple):
@@ -45,7 +42,7 @@ class JournalMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.root = Path(tempfile.mkdtemp(dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
+        self.root = directory_in_memory()
         self.generation = 0
         self.clock_ms = T0
         self.fetches: list[tuple[int, list[Report | Rejected]]] = []
