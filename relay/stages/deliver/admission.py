@@ -39,6 +39,13 @@ class Admission(Protocol):
     def stored(self, job: Job) -> None:
         """A job and what waited behind it have stored deliveries now."""
 
+    @property
+    def untried(self) -> set[int]:
+        """The seqs of what was admitted and is neither begun nor stored."""
+
+    def put_back(self, seqs: Collection[int]) -> None:
+        """Forget these, the last of `untried`: they are admitted again when they are read again."""
+
 
 class Singles:
     """One report, one POST. A first attempt needs no stored delivery; later revisions wait for the earlier."""
@@ -81,6 +88,17 @@ class Singles:
         message_id = job.members[0].message_id
         self._busy.discard(message_id)
         self._held.pop(message_id, None)
+
+    @property
+    def untried(self) -> set[int]:
+        waiting = {job.seq for job in self._lanes.fresh if job.delivery_id is None}
+        return waiting.union(entry.seq for held in self._held.values() for entry in held)
+
+    def put_back(self, seqs: Collection[int]) -> None:
+        for job in self._lanes.put_back(seqs):
+            self._busy.discard(job.members[0].message_id)
+        held = {name: [entry for entry in entries if entry.seq not in seqs] for name, entries in self._held.items()}
+        self._held = {name: entries for name, entries in held.items() if entries}
 
     def _must_wait(self, entry: Entry, pending: Collection[str]) -> bool:
         if entry.message_id in pending:
@@ -136,6 +154,14 @@ class Batches:
 
     def stored(self, job: Job) -> None:
         """Nothing waits in memory."""
+
+    @property
+    def untried(self) -> set[int]:
+        return {entry.seq for entry in self._gathered}
+
+    def put_back(self, seqs: Collection[int]) -> None:
+        self._gathered = [entry for entry in self._gathered if entry.seq not in seqs]
+        self._gathered_bytes = sum([len(entry.value) for entry in self._gathered])
 
     def _gather(self, entry: Entry, at_seconds: float) -> None:
         size_bytes = len(entry.value)

@@ -283,6 +283,7 @@ class Deliver:
     async def _hold(self, recorder: Recorder) -> None:
         """What waits goes back into the journal, all but a probe: bounds are kept and people decide there."""
         if len(self._lanes.fresh) + len(self._lanes.due) > (0 if self._gate.paused else 1):
+            recorder.put_back()
             await recorder.park_all(self._lanes.fresh)
             recorder.forget(self._lanes.clear())
 

@@ -1,6 +1,7 @@
 """One POST to make, and the two lanes in which they wait."""
 
 from collections import deque
+from collections.abc import Collection
 
 from relay.domain.delivery import Dead, Decision, Delivered, Retry
 from relay.domain.report import Entry
@@ -107,6 +108,13 @@ class Lanes:
     def add_fresh(self, job: Job) -> None:
         self.fresh.append(job)
         self.fresh_bytes += job.size_bytes
+
+    def put_back(self, seqs: Collection[int]) -> list[Job]:
+        """The fresh singles of these seqs wait no more."""
+        gone = [job for job in self.fresh if job.delivery_id is None and job.seq in seqs]
+        self.fresh = deque(job for job in self.fresh if job.delivery_id is not None or job.seq not in seqs)
+        self.fresh_bytes = sum([job.size_bytes for job in self.fresh])
+        return gone
 
     def clear(self) -> list[Job]:
         """Nothing waits any more; what did."""

@@ -120,6 +120,11 @@ class Recorder:
         await self.store()
         await self.park([*jobs, *self._ended])
 
+    def put_back(self) -> None:
+        """What was read and not tried is read again some day: storing it for a callback that hangs would cost its
+        neighbours more than all that it does."""
+        self._admission.put_back(self.window.unread(self._admission.untried))
+
     async def leave(self, broken_off: Iterable[Job]) -> None:
         """Record what ended; what it has overtaken is stored, so that nothing that is delivered is read again."""
         await self.record()

@@ -27,6 +27,22 @@ class Window:
         for seq in seqs:
             self._open.pop(seq, None)
 
+    def unread(self, seqs: Collection[int]) -> set[int]:
+        """Forget that the last ones were read, as far back as all of them are in `seqs`; which those are.
+
+        What was read after the first of them is read again: nothing of it may be finished, nor be in anybody's hands.
+        """
+        last: list[int] = []
+        for place, seq in zip(range(self._opened, 0, -1), reversed(self._open), strict=False):
+            if self._open[seq] != place or seq not in seqs:
+                break
+            last.append(seq)
+        if last:
+            self._opened -= len(last)
+            self.finish(last)
+            self.read_to = last[-1] - 1
+        return set(last)
+
     def cursor(self, finishing: Collection[int] = ()) -> int:
         """Where the cursor is once `finishing` are finished too: all entries up to it are."""
         for seq in self._open:

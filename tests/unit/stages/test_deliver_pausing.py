@@ -129,21 +129,6 @@ async def test_pausing_puts_what_waits_in_memory_back_into_the_journal() -> None
     assert journal.pauses == [BY_HAND, None]
 
 
-async def test_a_batch_that_is_being_filled_is_stored_and_sent_later_as_it_is() -> None:
-    journal, sender = journal_of(15), ToldSender()
-    rig = Rig(journal, sender, batch_size=10, linger_seconds=60)
-    async with rig.running():
-        await until(lambda: journal.reads > 1 and len(journal.attempts) == 1)
-        journal.entries += [entry(seq, received_at_ms=START_MS) for seq in range(16, 18)]
-        rig.deliver.wake()
-        await settled(lambda: journal.reads)
-        rig.gate.pause(BY_HAND)
-        rig.deliver.wake()
-        await settled(lambda: journal.position)
-        rig.gate.resume()
-    assert sender.posts[0] == tuple(f"m-{seq}" for seq in range(1, 11))
-
-
 @pytest.mark.usefixtures("often_checked")
 async def test_while_it_is_paused_its_backlog_keeps_its_bound() -> None:
     journal, sender = journal_of(2000), ToldSender()
@@ -167,12 +152,11 @@ async def test_while_it_is_paused_its_backlog_keeps_its_bound() -> None:
 async def test_while_it_is_paused_what_is_too_old_becomes_dead_letters_stored_or_not() -> None:
     journal, sender = journal_of(2000), ToldSender()
     sender.default = asyncio.get_running_loop().create_future()
+    sender.tell("m-1", FAILED)
     rig = Rig(journal, sender, concurrency=1, retry={"max_age_seconds": 100})
     async with rig.running():
-        await until(lambda: sender.in_flight == 1)
+        await until(lambda: len(journal.deliveries) == 1 and sender.in_flight == 1)
         rig.gate.pause(BY_HAND)
-        rig.deliver.wake()
-        await until(lambda: len(journal.deliveries) > 100)
         rig.pass_seconds(100)
         await settled(lambda: len(journal.dead))
         assert journal.dead == []
