@@ -41,6 +41,9 @@ READ_ENTRIES = 500
 READ_BYTES = 1 << 20
 """One read of the stream, or of what is due, brings about so much at most."""
 
+PROBE_ENTRIES = 16
+"""So many are read at least for a probe of a callback that is spared."""
+
 FEW_FRESH = 250
 """The stream is read when fewer fresh singles than this wait for a slot."""
 
@@ -132,6 +135,8 @@ class Deliver:
         self._closing = False
         self._answered = False
         """Whether it ever took a report: who hangs from the start gets little into memory."""
+        self._found_none = False
+        """Whether the last entries that were read were all for others."""
         self._stored_elsewhere = False
 
     def entries_came(self) -> None:
@@ -236,8 +241,10 @@ class Deliver:
         window = recorder.window
         if window.span > PARK_SPAN:
             await recorder.park([job for job in self._running if window.age(job.seq) > PARK_SPAN // 2])
-        entries = await self._journal.read_stream(self._stream, window.read_to, self._read_entries, READ_BYTES)
+        limit = self._read_limit()
+        entries = await self._journal.read_stream(self._stream, window.read_to, limit, READ_BYTES)
         wanted = [entry for entry in entries if self._wanted.takes(entry)]
+        self._found_none = not wanted
         if self._gate.held and len(wanted) > self._config.batch_size:
             wanted = wanted[: self._config.batch_size]
             entries = entries[: entries.index(wanted[-1]) + 1]
@@ -248,8 +255,14 @@ class Deliver:
             window.read_to = entries[-1].seq
         self._admission.admit(wanted, pending, time.monotonic())
         await recorder.store()
-        full = len(entries) == self._read_entries or sum([len(entry.value) for entry in entries]) >= READ_BYTES // 2
+        full = len(entries) == limit or sum([len(entry.value) for entry in entries]) >= READ_BYTES // 2
         return full and self._room_for_fresh()
+
+    def _read_limit(self) -> int:
+        """For a probe little is read, as nineteen callbacks that hang are probed together; unless nobody wants it."""
+        if self._gate.held and not self._found_none:
+            return max(PROBE_ENTRIES, self._config.batch_size)
+        return self._read_entries
 
     def _room_for_fresh(self) -> bool:
         if self._gate.held:

@@ -64,6 +64,7 @@ class MemoryJournal:
     pauses: list[Pause | None] = field(default_factory=list)
     """What `keep_pause` was told."""
     reads: int = 0
+    entries_read: int = 0
     next_id: int = 1
 
     async def open_subscription(
@@ -89,6 +90,7 @@ class MemoryJournal:
             if one.seq > after_seq and len(found) < limit and size_bytes < max_bytes:
                 found.append(one)
                 size_bytes += len(one.value)
+        self.entries_read += len(found)
         return found
 
     async def store_deliveries(

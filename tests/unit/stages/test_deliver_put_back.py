@@ -47,6 +47,36 @@ async def test_a_callback_that_fails_from_the_start_costs_a_stored_delivery_for_
         assert journal.position == len(sender.posts)
 
 
+async def test_for_a_probe_little_is_read() -> None:
+    journal, sender, clock = journal_of(2000), ToldSender(NO_ANSWER), [1000.0]
+    rig = Rig(journal, sender, concurrency=1, monotonic=lambda: clock[0])
+    async with rig.running():
+        await until(lambda: rig.gate.held and len(rig.deliver._lanes.fresh) <= 1)
+        await settled(lambda: (len(sender.posts), journal.reads))
+        reads, read, posts = journal.reads, journal.entries_read, len(sender.posts)
+        for _ in range(5):
+            clock[0] += 100.0
+            rig.deliver.wake()
+            await until(lambda before=posts: len(sender.posts) > before)
+            posts = len(sender.posts)
+        assert journal.entries_read - read <= 16 * (journal.reads - reads)
+
+
+async def test_a_probe_is_found_however_far_it_is() -> None:
+    journal, sender = journal_of(5000), ToldSender(NO_ANSWER)
+    journal.entries = [one._replace(status_group=1 if one.seq < 5000 else 3) for one in journal.entries]
+    clock = [1000.0]
+    rig = Rig(journal, sender, status_groups=["DELIVERED"], monotonic=lambda: clock[0])
+    while not rig.gate.held:
+        assert rig.gate.enter(lambda: None)
+        rig.gate.failed("no")
+        clock[0] += 100.0
+    async with rig.running():
+        await until(lambda: len(sender.posts) == 1)
+    assert sender.posts == [("m-5000",)]
+    assert journal.reads < 15
+
+
 async def test_later_revisions_that_waited_in_memory_come_in_their_order() -> None:
     entries = [entry(1, "a")]
     entries += [entry(seq, "b") for seq in (2,)]
