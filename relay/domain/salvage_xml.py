@@ -9,6 +9,7 @@ Shapes: ``<root><results><result/>…``, ``<root><results><results/>…`` and th
 entry is a `result` or `results` that holds no other.
 """
 
+import codecs
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -27,6 +28,7 @@ _ENTRY_START = re.compile(rb"<(?:[\w.-]++:)?results?[\s/>]")
 _TAGS_ONLY = re.compile(rb"\s*+(?:<[^>]*+>\s*+)*+(?:<[^>]*+)?")
 _PART_OF_TAG = re.compile(rb"\s*+<[/\w:.-]*+\s*+")
 _DECLARED = re.compile(rb"""<\?xml[^>]{1,200}?encoding\s*=\s*["']([\w.-]{1,40})["']""")
+_EVERY_BYTE = bytes(range(256))
 _CUT_CODES = frozenset({3, 5, 6})  # no element found, unclosed token, partial character
 _CUT = "the body ends in the middle of an entry"
 _MOST_OPEN = 10_000
@@ -285,7 +287,21 @@ def _with_encoding(body: bytes) -> tuple[bytes, str | None]:
     if body.startswith((b"\xff\xfe", b"\xfe\xff")):
         return body.decode("utf-16", "replace").encode(), "utf-8"
     declared = _DECLARED.search(body, 0, 512)
-    return body, declared[1].decode() if declared else None
+    return body, _readable(declared[1].decode()) if declared else None
+
+
+def _readable(declared: str) -> str:
+    """The encoding if it has one byte for each character, as the parser asks for; else UTF-8.
+
+    The declaration itself was read byte by byte: one that says UTF-16, as some serialisers write whatever they encode
+    to, is wrong.
+    """
+    try:
+        known = codecs.lookup(declared).name
+        one_for_each = len(_EVERY_BYTE.decode(known, "replace")) == len(_EVERY_BYTE)
+    except (LookupError, ValueError):
+        return "utf-8"
+    return declared if one_for_each and known not in {"utf-8", "ascii"} else "utf-8"
 
 
 def _refuse(*_declaration: object) -> None:

@@ -216,11 +216,21 @@ def test_encodings(encoding: str, document: str) -> None:
     assert [strict_json(report.value) for report in reports(decoded)] == [EVENT | {"text": "é"}]
 
 
-def test_an_unknown_encoding_is_rejected() -> None:
-    document = f"<?xml version='1.0' encoding='klingon'?>{body(f'<result>{ENTRY}</result>')}"
+@pytest.mark.parametrize(
+    "declared", ["UTF-16", "utf-16le", "UTF-32", "utf8", "US-ASCII", "klingon", "gb18030", "base64", "utf-7"]
+)
+def test_an_encoding_that_the_bytes_disprove_is_passed_over(declared: str) -> None:
+    document = f"<?xml version='1.0' encoding='{declared}'?>{body(f'<result>{ENTRY}<text>é</text></result>')}"
     decoded = decode(document)
-    assert [entry.raw for entry in rejected(decoded)] == [document.encode()]
-    assert not decoded.complete
+    assert [strict_json(report.value) for report in reports(decoded)] == [EVENT | {"text": "é"}]
+    assert decoded.complete
+
+
+def test_of_an_unknown_encoding_what_is_no_utf_8_is_rejected_by_the_entry() -> None:
+    good, bad = f"<result>{ENTRY}</result>".encode(), b"<result><messageId>m2</messageId><text>\xe9</text></result>"
+    decoded = decode(b"<?xml version='1.0' encoding='klingon'?><r><results>%b%b</results></r>" % (bad, good))
+    assert [strict_json(report.value) for report in reports(decoded)] == [EVENT]
+    assert [entry.raw for entry in rejected(decoded)] == [bad]
 
 
 BAD_ENTRIES = [
