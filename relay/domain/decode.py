@@ -21,6 +21,8 @@ PARSED_WHOLE_BYTES = 4 * 1024 * 1024
 """Larger bodies are taken apart, so that the memory they need is that of their reports."""
 
 _UTF16_MARKUP = (b"\xff\xfe<\x00", b"\xfe\xff\x00<")
+_UTF16_JSON = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"{\x00": "utf-16-le", b"\x00{": "utf-16-be"}
+"""By the first two bytes: JSON begins with an ASCII character."""
 
 
 def decode_body(body: bytes, *, kind: str, base_url: str, complete: bool) -> Decoded:
@@ -32,6 +34,8 @@ def decode_body(body: bytes, *, kind: str, base_url: str, complete: bool) -> Dec
     made = normaliser(kind, base_url)
     if _is_markup(body):
         return _from_markup(body, kind, made)
+    if body[:2] in _UTF16_JSON:
+        body = _as_utf8(body)
     known = usual(kind, base_url)
     decoded = _parsed_whole(body, known, made) if complete and len(body) <= PARSED_WHOLE_BYTES else None
     return decoded or _taken_apart(body, known, made)
@@ -47,6 +51,12 @@ def estimate_entries(body: bytes) -> int:
 def _is_markup(body: bytes) -> bool:
     start = skip_blank(body, 0)
     return body[start : start + 1] == b"<" or body.startswith(_UTF16_MARKUP)
+
+
+def _as_utf8(body: bytes) -> bytes:
+    """The body, in UTF-8 if it is reports in UTF-16; what is none stays as received."""
+    text = body.decode(_UTF16_JSON[body[:2]], "replace").encode()
+    return text if b'"results"' in text else body
 
 
 def _from_markup(body: bytes, kind: str, made: Normaliser) -> Decoded:
@@ -68,9 +78,14 @@ def _parsed_whole(body: bytes, known: Usual | None, made: Normaliser) -> Decoded
         return None
     # Entries of one body are of one generation of the API: if the first is not usual, trying them all is a waste.
     known = known if known is not None and raws and known.takes(raws[0]) else None
-    entries = [_from_raw(raw, known, made) for raw in raws]
-    if len(entries) > MOST_REJECTED and sum(type(entry) is Rejected for entry in entries) > MOST_REJECTED:
-        return None
+    entries: list[Report | Rejected] = []
+    rejected = 0
+    for raw in raws:
+        entry = _from_raw(raw, known, made)
+        rejected += type(entry) is Rejected
+        if rejected > MOST_REJECTED:
+            return None
+        entries.append(entry)
     return Decoded(entries, complete=True)
 
 

@@ -6,7 +6,7 @@ later attempt would look different. Parsing is left to unpack.
 
 _SIGNS = (b'"results"', b'"messageId"', b"<result", b":result", b"messageId>")
 """Of a collection, or at least of one report, in JSON or XML."""
-_UTF16_STARTS = (b"\xff\xfe", b"\xfe\xff", b"<\x00", b"\x00<")
+_UTF16_STARTS = (b"\xff\xfe", b"\xfe\xff", b"<\x00", b"\x00<", b"{\x00", b"\x00{")
 _BLANKS = b"\xef\xbb\xbf \t\r\n"
 
 

@@ -22,6 +22,9 @@ NOTHING = 'the body holds no reports: neither "results" nor a messageId is in it
         b"<report><messageId>1</messageId></report>",
         "<reportResponse><results/></reportResponse>".encode("utf-16"),
         "<reportResponse><results/></reportResponse>".encode("utf-16-le"),
+        '{"results":[]}'.encode("utf-16"),
+        '{"results":[]}'.encode("utf-16-le"),
+        '{"results":[]}'.encode("utf-16-be"),
         b"x" * 1_000_000 + b'{"results":[]}',
     ],
 )

@@ -1,6 +1,8 @@
 """Bodies that are cut, malformed, or hold what orjson refuses: whatever can be saved is, and nothing else."""
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -8,7 +10,8 @@ import pytest
 
 from relay.domain.decode import decode_body, estimate_entries
 from relay.domain.report import Report
-from tests.unit.domain.events import FIXTURES, decode, ids, rejected, reports, strict_json
+from relay.domain.salvage import MOST_REJECTED
+from tests.unit.domain.events import FIXTURES, ROOT, decode, ids, rejected, reports, strict_json
 
 JSON_EXAMPLES = sorted((FIXTURES / "examples").glob("*.json"))
 KINDS = {"sms": "sms", "tts": "voice"}
@@ -253,6 +256,52 @@ def test_unreadable_entries_without_end_are_kept_in_one_piece() -> None:
     assert len(decoded.entries) == 10_001
     assert (decoded.complete, decoded.reason) == (False, "too many entries that cannot be read")
     assert rejected(decoded)[-1].raw.endswith(b'1,{"messageId":"a"}]}')
+
+
+def test_unusable_entries_without_end_are_not_all_looked_at() -> None:
+    began = time.process_time()
+    decoded = decode(b'{"results":[%b{}]}' % (b"{}," * 1_000_000))
+    assert time.process_time() - began < 3, "seconds of CPU: some ten times what it takes"
+    assert len(decoded.entries) == MOST_REJECTED + 1
+    assert (decoded.complete, decoded.reason) == (False, "too many entries that cannot be read")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("complete", [True, False])
+def test_utf_16(encoding: str, complete: bool) -> None:
+    text = '{"results":[{"messageId":"m1","callbackData":"Žofie"},{"messageId":"m2'
+    decoded = decode((text if not complete else text + '"}]}').encode(encoding), complete=complete)
+    first = reports(decoded)[0]
+    assert strict_json(first.value) == {"messageId": "m1", "callbackData": "Žofie"}
+    assert ids(decoded) == (["m1", "m2"] if complete else ["m1"])
+    assert decoded.complete is complete
+
+
+def test_utf_16_that_holds_no_reports_is_kept_as_it_came() -> None:
+    body = '{"error":"no"}'.encode("utf-16")
+    assert [entry.raw for entry in rejected(decode(body))] == [body]
+
+
+_RESIDENT = """
+import sys
+from relay.domain.decode import decode_body
+
+def resident_bytes():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+entry = b'{"messageId":"m1","price":{"pricePerMessage":NaN}},'
+decode_body(b'{"results":[%b{}]}' % (entry * 100), kind="sms", base_url="https://x", complete=True)
+body, before = b'{"results":[%b{}]}' % (entry * 20_000), resident_bytes()
+decoded = decode_body(body, kind="sms", base_url="https://x", complete=True)
+print((resident_bytes() - before) // len(decoded.entries))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_report_in_hand_takes_little_more_than_its_value() -> None:
+    printed = subprocess.run([sys.executable, "-c", _RESIDENT], check=True, capture_output=True, cwd=ROOT, timeout=60)
+    assert int(printed.stdout) < 1000
 
 
 def test_a_large_body_is_taken_apart() -> None:
