@@ -2,8 +2,9 @@
 
 Expat, in one pass: what came before a cut has been seen already, each entry's bytes are known by their offsets, and no
 tree of the whole is built. A document type declaration is refused where it begins, so there are no entities but the
-five of XML itself, and nothing external can be asked for. Depth and size of an entry are bounded. After an error
-reading begins anew at the next entry, inside the elements that were open around the broken one.
+five of XML itself, and nothing external can be asked for. Depth and size of an entry are bounded. An entry in which
+there is an error is read tolerantly (`read_entry`); then, or if that fails at the next entry, reading begins anew
+inside the elements that were open around it.
 
 Shapes: ``<root><results><result/>…``, ``<root><results><results/>…`` and the flat ``<root><results/><results/>…``: an
 entry is a `result` or `results` that holds no other.
@@ -19,6 +20,7 @@ from relay.domain.elements import Element, entry_fields
 from relay.domain.fields import FieldType
 from relay.domain.salvage import MOST_ENTRY_BYTES, MOST_REJECTED, TOO_LARGE, Piece
 from relay.domain.scan import skip_blank
+from relay.domain.source_elements import ReadEntry, read_entry
 from relay.domain.source_text import source_text
 from relay.domain.values import Source
 
@@ -29,10 +31,16 @@ _TAGS_ONLY = re.compile(rb"\s*+(?:<[^>]*+>\s*+)*+(?:<[^>]*+)?")
 _PART_OF_TAG = re.compile(rb"\s*+<[/\w:.-]*+\s*+")
 _DECLARED = re.compile(rb"""<\?xml[^>]{1,200}?encoding\s*=\s*["']([\w.-]{1,40})["']""")
 _EVERY_BYTE = bytes(range(256))
+_ASCII = rb"\u0041 \101" + bytes(range(91))
 _CUT_CODES = frozenset({3, 5, 6})  # no element found, unclosed token, partial character
 _CUT = "the body ends in the middle of an entry"
 _MOST_OPEN = 10_000
 """Expat itself needs memory for every element that is open."""
+_MOST_AROUND_BYTES = 1024
+"""Names of the elements around an entry: they are parsed again after every error, of which there may be many."""
+_FIRST_BYTES = 16 * 1024
+_MOST_BYTES = 1024 * 1024
+"""The parser copies what it is given: little at first, as the next error may be near."""
 
 Emit = Callable[[Piece], None]
 
@@ -94,12 +102,37 @@ class XmlSalvage:
             return None, ()
         entry, around = run.broken_entry()
         start = entry.start if entry else stop.at
-        following = _ENTRY_START.search(self._body, max(stop.at, start + 1)) if around else None
+        following = None
+        if sum(map(len, around)) <= _MOST_AROUND_BYTES:
+            if stop.reason != _ENDS and (mended := self._mended(run)):
+                return mended
+            following = _ENTRY_START.search(self._body, max(stop.at, start + 1)) if around else None
         if following is None or self._rejected >= MOST_REJECTED:
             self._end_early(run, stop, start, in_entry=entry is not None)
             return None, ()
         self._lose(self._body[start : following.start()].strip(), stop.reason)
         return following.start(), around
+
+    def _mended(self, run: "_Run") -> tuple[int, Sequence[str]] | None:
+        """Where the entry ends that the error is in, and what is around it, if the entry can be read all the same."""
+        start, around = run.innermost()
+        following = _ENTRY_START.search(self._body, start + 1) if around else None
+        limit = min(following.start() if following else len(self._body), start + MOST_ENTRY_BYTES)
+        entry = self._read_tolerantly(start, limit) if around else None
+        if entry is None:
+            return None
+        self._take(Piece(self._body[start : entry.end], entry.members))
+        return entry.end, around
+
+    def _read_tolerantly(self, start: int, limit: int) -> ReadEntry | None:
+        return read_entry(
+            self._body,
+            start,
+            limit,
+            encoding=self._encoding or "utf-8",
+            fields=self._fields,
+            most_levels=self._most_levels,
+        )
 
     def _end_early(self, run: "_Run", stop: _Stop, start: int, *, in_entry: bool) -> None:
         """Nothing more can be read: what is left is kept, unless it is nothing."""
@@ -176,7 +209,7 @@ class _Run:
                 for element in self._open[1:]:
                     element.entries = 1
             self._shift = start - len(wrapper)
-            parser.Parse(memoryview(self._body)[start:], True)
+            self._feed(start)
         except expat.ExpatError as error:
             reason = _ENDS if error.code in _CUT_CODES else f"not valid XML: {expat.ErrorString(error.code)}"
             return _Stop(parser.ErrorByteIndex + self._shift, reason)
@@ -187,6 +220,21 @@ class _Run:
         except (ValueError, LookupError):
             return _Stop(start, "not in an encoding that can be read")
         return None
+
+    def _feed(self, start: int) -> None:
+        body, size = memoryview(self._body), _FIRST_BYTES
+        while len(body) - start > size:
+            self._parser.Parse(body[start : start + size], False)
+            start += size
+            size = min(2 * size, _MOST_BYTES)
+        self._parser.Parse(body[start:], True)
+
+    def innermost(self) -> tuple[int, list[str]]:
+        """Where the innermost element begins that may be an entry, and the names around it: none if there is none."""
+        collecting = [element for element in self._open if element.collects]
+        if len(collecting) < 2 or collecting[-1].entries:
+            return 0, []
+        return collecting[-1].start, [element.qname for element in collecting[:-1]]
 
     def broken_entry(self) -> tuple[Element | None, list[str]]:
         """The entry that was open when parsing stopped, if any, and the names of what was open around it."""
@@ -291,13 +339,15 @@ def _with_encoding(body: bytes) -> tuple[bytes, str | None]:
 
 
 def _readable(declared: str) -> str:
-    """The encoding if it has one byte for each character, as the parser asks for; else UTF-8.
+    """The encoding if it has one byte for each character, as the parser asks for, and ASCII's are its own; else UTF-8.
 
-    The declaration itself was read byte by byte: one that says UTF-16, as some serialisers write whatever they encode
-    to, is wrong.
+    The declaration itself was read as ASCII: one that says UTF-16, as some serialisers write whatever they encode to,
+    or EBCDIC, is wrong.
     """
     try:
         known = codecs.lookup(declared).name
+        if _ASCII.decode(known, "replace") != _ASCII.decode():
+            return "utf-8"
         one_for_each = len(_EVERY_BYTE.decode(known, "replace")) == len(_EVERY_BYTE)
     except (LookupError, ValueError):
         return "utf-8"

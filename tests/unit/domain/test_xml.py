@@ -217,7 +217,25 @@ def test_encodings(encoding: str, document: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "declared", ["UTF-16", "utf-16le", "UTF-32", "utf8", "US-ASCII", "klingon", "gb18030", "base64", "utf-7"]
+    "declared",
+    [
+        "UTF-16",
+        "utf-16le",
+        "UTF-32",
+        "utf8",
+        "US-ASCII",
+        "klingon",
+        "gb18030",
+        "base64",
+        "utf-7",
+        "cp037",
+        "unicode_escape",
+        "raw_unicode_escape",
+        "punycode",
+        "idna",
+        "rot13",
+        "undefined",
+    ],
 )
 def test_an_encoding_that_the_bytes_disprove_is_passed_over(declared: str) -> None:
     document = f"<?xml version='1.0' encoding='{declared}'?>{body(f'<result>{ENTRY}<text>é</text></result>')}"
@@ -226,11 +244,14 @@ def test_an_encoding_that_the_bytes_disprove_is_passed_over(declared: str) -> No
     assert decoded.complete
 
 
-def test_of_an_unknown_encoding_what_is_no_utf_8_is_rejected_by_the_entry() -> None:
+def test_of_an_unknown_encoding_what_is_no_utf_8_is_set_aside() -> None:
     good, bad = f"<result>{ENTRY}</result>".encode(), b"<result><messageId>m2</messageId><text>\xe9</text></result>"
     decoded = decode(b"<?xml version='1.0' encoding='klingon'?><r><results>%b%b</results></r>" % (bad, good))
-    assert [strict_json(report.value) for report in reports(decoded)] == [EVENT]
-    assert [entry.raw for entry in rejected(decoded)] == [bad]
+    assert [strict_json(report.value) for report in reports(decoded)] == [
+        {"messageId": "m2", "unparsed": {"/text": "\\xe9"}},
+        EVENT,
+    ]
+    assert decoded.complete
 
 
 BAD_ENTRIES = [
@@ -239,13 +260,28 @@ BAD_ENTRIES = [
     b"<result><to>1</to></result>",
     b"<result><messageId/></result>",
     b"<result><messageId>a\x01b</messageId></result>",
-    b"<result><messageId>x</messageId><text>a & b</text></result>",
-    b"<result><messageId>x</messageId><text>&nbsp;</text></result>",
-    b"<result><messageId>x</messageId><text>caf\xe9</text></result>",
+    b"<result><messageId>a&#1;b</messageId></result>",
+    b"<result><messageId>a & b</messageId></result>",
+    b"<result><messageId>caf\xe9</messageId></result>",
+    b"<result><messageId>a</messageId><messageId>&nbsp;</messageId></result>",
+    b"<result><messageId>&nbsp;</messageId><messageId>a</messageId></result>",
+    b"<result><messageId>a < b</messageId></result>",
+    b"<result><messageId>a<b/></messageId><text>&</text></result>",
+    b"<result><text>a & b</text></result>",
     b"<result><messageId>x</messageId><text></to></result>",
-    b"<result><messageId>x</messageId><text>&#xD800;</text></result>",
     b"<result><messageId>x</messageId><to>1</result>",
+    b"<result><messageId>x</messageId><to>&</result>",
+    b"<result><messageId>x</messageId><text>a <b> c</text></result>",
+    b"<result><messageId>x</messageId><text>&<!-- </text></result>",
+    b"<result><messageId>x</messageId><text>&<![CDATA[ </text></result>",
+    b"<result><messageId>x</messageId><te\xe9xt>&</te\xe9xt></result>",
+    b"<result><messageId>x</messageId><text>&</text\x01></result>",
+    b"<result><messageId>x</messageId><text\x01>a</text></result>",
     b"<result><messageId>x</messageId><a b=c/></result>",
+    b"<result><messageId>x</messageId><status><id b=c/></status></result>",
+    b"<result><messageId>x</messageId><new><id b=c/><id>1</id></new></result>",
+    b"<result><messageId>x</messageId><a b='1' b='2'/></result>",
+    b"<result><messageId>x</messageId><text>&</text>" + b"<d>" * 65 + b"</d>" * 65 + b"</result>",
 ]
 
 
@@ -262,7 +298,7 @@ def test_a_bad_entry_harms_no_other(bad: bytes, name: bytes) -> None:
 
 
 def test_a_bad_flat_entry_harms_no_other() -> None:
-    bad = b"<results><messageId>x</messageId><text>a & b</text></results>"
+    bad = b"<results><messageId>x</messageId><text>a <b> b</text></results>"
     good = [b"<results><messageId>good-%d</messageId></results>" % number for number in range(3)]
     decoded = decode(b"<SMSReportResponse>" + bad + good[0] + bad + good[1] + good[2] + b"</SMSReportResponse>")
     assert ids(decoded) == ["good-0", "good-1", "good-2"]
