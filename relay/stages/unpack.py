@@ -4,10 +4,11 @@ import asyncio
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
 import structlog
 
-from relay.domain.decode import decode_body
+from relay.domain.decode import decode_body, decode_unusual, decode_usual, is_markup
 from relay.domain.figures import Recorded
 from relay.domain.report import Decoded, GapCause, Origin, Stream
 from relay.observe import Telemetry
@@ -19,6 +20,8 @@ log = structlog.get_logger(__name__)
 MAX_ATTEMPTS = 3
 IDLE_SECONDS = 5.0
 THREAD_ABOVE_BYTES = 1 << 20
+UNUSUAL_THREAD_ABOVE_BYTES = 64 << 10
+"""A body of this size may hold two thousand entries, each of which takes ten times as long as a usual one."""
 ISOLATED_TIMEOUT_SECONDS = 120.0
 
 
@@ -81,14 +84,16 @@ class Unpack:
     async def _decode(self, claimed: ClaimedFetch) -> Decoded:
         if claimed.claims > MAX_ATTEMPTS:
             return await asyncio.wait_for(_decode_isolated(claimed), ISOLATED_TIMEOUT_SECONDS)
-        if _is_slow(claimed.fetch.body):
+        fetch, kind = claimed.fetch, claimed.stream.kind
+        body, base_url, complete = fetch.body, fetch.base_url, fetch.complete
+        if len(body) > THREAD_ABOVE_BYTES:
             return await asyncio.to_thread(_decode, claimed)
-        return _decode(claimed)
-
-
-def _is_slow(body: bytes) -> bool:
-    """Whether decoding may take so long that the event loop should not wait for it."""
-    return len(body) > THREAD_ABOVE_BYTES or body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+        decoded = decode_usual(body, kind=kind, base_url=base_url, complete=complete)
+        if decoded is not None:
+            return decoded
+        rest = partial(decode_unusual, body, kind=kind, base_url=base_url, complete=complete)
+        in_thread = len(body) > UNUSUAL_THREAD_ABOVE_BYTES or is_markup(body)
+        return await asyncio.to_thread(rest) if in_thread else rest()
 
 
 def _decode(claimed: ClaimedFetch) -> Decoded:

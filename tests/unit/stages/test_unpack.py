@@ -1,9 +1,13 @@
 """The unpacker against a hand-written journal: what is kept in hand, what is given up, what opens a gap."""
 
+import threading
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import pytest
 
+from relay.domain import decode
 from relay.domain.figures import Recorded
 from relay.domain.report import Decoded, GapCause, Origin, Rejected, Report, Stream
 from relay.observe import Telemetry
@@ -119,6 +123,44 @@ async def test_kills_beside_an_innocent_fetch_do_not_condemn_it() -> None:
     assert isinstance(decoded.entries[0], Report)
     assert not any(isinstance(entry, Rejected) for entry in decoded.entries)
     assert journal.quarantined == []
+
+
+USUAL = b'{"results":[%b]}' % b",".join([b'{"messageId":"m"}'] * 5_000)
+TWO = b'{"results":[{"messageId":"m1"},{"messageId":"m2","new":1}]}'
+UNUSUAL = USUAL[:-2] + b',{"messageId":"m","new":1}]}'
+XML = b"<r><results><result><messageId>m1</messageId></result></results></r>"
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        (fetch(ONE), {"usual": "loop"}),
+        (fetch(USUAL), {"usual": "loop"}),
+        (fetch(TWO), {"usual": "loop", "unusual": "loop"}),
+        (fetch(UNUSUAL), {"usual": "loop", "unusual": "thread"}),
+        (fetch(USUAL[:-2], complete=False), {"usual": "loop", "unusual": "thread"}),
+        (fetch(XML), {"usual": "loop", "unusual": "thread"}),
+        (fetch(USUAL + b" " * 2**20), {"whole": "thread"}),
+    ],
+    ids=["one", "usual", "two, one unusual", "many, one unusual", "cut", "XML", "large"],
+)
+async def test_only_what_is_quick_is_read_in_the_event_loop(
+    given: Fetch, read: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, str] = {}
+    for name, step in (("decode_usual", "usual"), ("decode_unusual", "unusual"), ("decode_body", "whole")):
+        monkeypatch.setattr(f"relay.stages.unpack.{name}", partial(_watched, getattr(decode, name), step, seen))
+    journal = Journal(given)
+    assert await unpacker(journal)[0].step() == 0
+    assert seen == read
+    ((decoded, _),) = journal.recorded
+    assert decoded == decode.decode_body(given.body, kind="sms", base_url="", complete=given.complete)
+
+
+def _watched(function: Any, step: str, seen: dict[str, str], body: bytes, **named: Any) -> Any:
+    assert step not in seen, "nothing is read twice"
+    seen[step] = "loop" if threading.current_thread() is threading.main_thread() else "thread"
+    return function(body, **named)
 
 
 async def test_a_fetch_that_kills_its_decoder_is_quarantined(monkeypatch: pytest.MonkeyPatch) -> None:
