@@ -45,7 +45,7 @@ def _described(life: dict[str, Any]) -> Iterator[str]:
     for entry in life["entries"]:
         yield ""
         yield f"{entry['source']}/{entry['kind']}, entry {entry['seq']}: {entry['type']}, revision {entry['revision']}"
-        yield from (f"  {name:11}{text}" for name, text in _entry(entry))
+        yield from (f"  {name:11}{text}" for name, text in _entry(entry, life["entries"]))
     told = {(entry["source"], entry["kind"]) for entry in life["entries"]}
     for known in life["known"]:
         if (known["source"], known["kind"]) not in told:
@@ -56,7 +56,7 @@ def _described(life: dict[str, Any]) -> Iterator[str]:
             )
 
 
-def _entry(entry: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _entry(entry: dict[str, Any], all_entries: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     yield "received", f"{entry['received_at']}, {_ORIGINS[entry['origin']]}{_fetch(entry['fetch'])}"
     for gap in entry["gaps"]:
         yield "gap", f"{gap['id']} ({gap['cause']}, {gap['state']}), {gap['since']} to {gap['until']}"
@@ -64,7 +64,8 @@ def _entry(entry: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if entry["kafka"] is not None:
         yield "kafka", _kafka(entry["kafka"])
     if entry["recording"] is not None:
-        yield "recording", _recording(entry["recording"])
+        announced = (one["report"] for one in all_entries if _announces(one, entry))
+        yield "recording", _recording(entry["recording"], next(announced, None))
     for callback in entry["callbacks"]:
         yield from _callback(callback)
 
@@ -86,8 +87,15 @@ def _kafka(kafka: dict[str, Any]) -> str:
     return f"in {place}{at}"
 
 
-def _recording(recording: dict[str, Any]) -> str:
-    text = f"{recording['state']}: {recording['url']}"
+def _announces(one: dict[str, Any], entry: dict[str, Any]) -> bool:
+    """Whether `one` tells that the recording of `entry` was stored."""
+    return one["type"] == "recording" and (one["source"], one["kind"]) == (entry["source"], entry["kind"])
+
+
+def _recording(recording: dict[str, Any], announced: dict[str, Any] | None) -> str:
+    text = f"{recording['state']}: {recording['url']}" if recording["url"] else str(recording["state"])
+    if recording["state"] == "stored" and announced is not None:
+        text += ": {path}, {seconds} seconds, {bytes:,} bytes".format_map(announced)
     if recording["next_attempt_at"]:
         text += f", next attempt {recording['next_attempt_at']} after {recording['failed_attempts']} that failed"
     return text + (f"; {recording['reason']}" if recording["reason"] else "")

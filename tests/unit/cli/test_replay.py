@@ -317,6 +317,48 @@ def test_where_it_is_in_kafka(api: ToldApi, inspect: Command, kafka: dict[str, A
     assert json.loads(inspect("m-1", "--json").stdout) == life
 
 
+ANNOUNCED = {"messageId": "m-1", "source": "acme", "path": "acme/2015/02/12/m-1.wav", "bytes": 83244, "seconds": 5.2}
+
+
+@pytest.mark.parametrize(
+    ("recording", "announced", "told"),
+    [
+        ({"state": "stored"}, ANNOUNCED, "stored: acme/2015/02/12/m-1.wav, 5.2 seconds, 83,244 bytes"),
+        ({"state": "stored"}, None, "stored"),
+        ({"state": "given up", "reason": "HTTP 404"}, None, "given up; HTTP 404"),
+        (
+            {"state": "pending", "url": "https://x/1", "next_attempt_at": "2023-11-14T22:14:00.000Z"},
+            None,
+            "pending: https://x/1, next attempt 2023-11-14T22:14:00.000Z after 0 that failed",
+        ),
+    ],
+)
+def test_where_the_recording_is(
+    api: ToldApi, inspect: Command, recording: dict[str, Any], announced: dict[str, Any] | None, told: str
+) -> None:
+    told_of = {"state": "", "url": "", "failed_attempts": 0, "next_attempt_at": None, "reason": None} | recording
+    report = {
+        "source": "acme",
+        "kind": "voice",
+        "seq": 12,
+        "type": "report",
+        "revision": 1,
+        "origin": "logs",
+        "received_at": "2023-11-14T22:13:20.000Z",
+        "report": {},
+        "fetch": None,
+        "gaps": [],
+        "kafka": None,
+        "recording": told_of,
+        "callbacks": [],
+    }
+    entries = [report, report | {"seq": 13, "type": "recording", "report": announced}]
+    elsewhere = report | {"source": "other", "type": "recording", "recording": None, "report": ANNOUNCED | {"bytes": 0}}
+    api.tell("GET", "/inspect", {"message_id": "m-1", "entries": [elsewhere, *entries], "known": []})
+    lines = [line for line in inspect("m-1").stdout.split("acme/voice")[1].splitlines() if "recording" in line]
+    assert lines == [f"  recording  {told}"]
+
+
 def test_of_what_nothing_is_known(api: ToldApi, inspect: Command) -> None:
     api.refuse("GET", "/inspect", 404, "nothing is known of a report with this messageId")
     result = inspect("m\x1b-1")
