@@ -9,14 +9,16 @@ topics on the same warm broker. Prints, asserts nothing. Parts:
   batched   the same with a callback of batch_size 100
   posting   from a full journal to a callback, without Kafka: single POSTs, batches of 100, these beside 19 that hang;
             in turn with the same bodies by a bare aiohttp session
-  neighbours  a callback at a steady rate, alone and beside 19 that never answer: delays of both, CPU, memory, disk
+  neighbours  a callback at 1,000 reports/s, alone and beside 19 that never answer: from the journal to the receiver,
+            without Kafka, at a steady rate; then the whole relay, whose polls bring what gathered in half a second:
+            delays of callback and Kafka, CPU, memory, disk
   backlog   a broker that answers nothing while a million reports come: memory, and how fast it drains
   window    ten million ids in the dedup window, beside an empty one
 
 The floor: the same bodies through orjson (read, each report written), one durable SQLite insert for each report (1000 a
 transaction) and aiokafka's batch API in transactions with the same headers, and nothing else.
 
-Scripts for single rooms, each with --help: tests.bench.journal_hot_path, tests.bench.callbacks,
+Scripts for single rooms, each with --help: tests.bench.journal_hot_path, tests.bench.callbacks, tests.bench.steady,
 tests.bench.simulator_rate.
 """
 
@@ -28,7 +30,7 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import apsw
@@ -90,11 +92,12 @@ class Bench:
         ):
             print(f"posting from the journal, batch_size {batch_size}, beside {hanging} that hang", flush=True)
             numbers = {"reports": reports, "batch-size": batch_size, "dead": hanging, "rounds": options.rounds}
-            command = [sys.executable, "-m", "tests.bench.callbacks", "--directory", str(self._directory)]
-            subprocess.run([*command, *(f"--{name}={number}" for name, number in numbers.items())], check=True)
+            self._script("tests.bench.callbacks", numbers)
 
     def neighbours(self) -> None:
         options = self._options
+        numbers = {"dead": options.neighbours, "rate": options.neighbours_rate, "seconds": options.neighbours_seconds}
+        self._script("tests.bench.steady", numbers)
         for hanging in (0, options.neighbours):
             measuring = beside_neighbours(
                 self._new(f"neighbours-{hanging}"),
@@ -117,6 +120,10 @@ class Bench:
         self._saturated("window-0", "Kafka alone, empty window", self._options.reports)
         window.prepare(self._new("window"), ids)
         self._saturated("window", f"Kafka alone, {ids:,} ids", self._options.reports)
+
+    def _script(self, module: str, numbers: Mapping[str, int]) -> None:
+        command = [sys.executable, "-m", module, "--directory", str(self._directory)]
+        subprocess.run([*command, *(f"--{name}={number}" for name, number in numbers.items())], check=True)
 
     def _saturated(self, part: str, name: str, reports: int, callback: str | None = None) -> None:
         case = Case(name=name, reports=reports, rounds=self._options.rounds, callback=callback)

@@ -103,14 +103,18 @@ async def fill(journal: SqliteJournal, count: int) -> None:
     await journal.open_stream(lease, STREAM, now_ms())
     await journal.confirm_without_kafka(lease, STREAM)
     for start in range(0, count, BATCH):
-        names = [f"message-{number:09}" for number in range(start, min(start + BATCH, count))]
-        decoded = Decoded([Report(name, "5:0", 3, True, value_of(name)) for name in names], True)
-        at_ms = now_ms()
-        fetch = Fetch(Origin.POLL, at_ms, at_ms, 200, "application/json", b"{}", True, len(names))
-        await journal.append_fetch(lease, STREAM, fetch, None)
-        claimed = await journal.claim_fetch(STREAM, at_ms)
-        assert claimed is not None
-        await journal.record_reports(claimed, decoded, None)
+        await record(journal, lease, [f"message-{number:09}" for number in range(start, min(start + BATCH, count))])
+
+
+async def record(journal: SqliteJournal, lease: Lease, names: Sequence[str]) -> None:
+    """A fetch with these messageIds, journaled and unpacked."""
+    decoded = Decoded([Report(name, "5:0", 3, True, value_of(name)) for name in names], True)
+    at_ms = now_ms()
+    fetch = Fetch(Origin.POLL, at_ms, at_ms, 200, "application/json", b"{}", True, len(names))
+    await journal.append_fetch(lease, STREAM, fetch, None)
+    claimed = await journal.claim_fetch(STREAM, at_ms)
+    assert claimed is not None
+    await journal.record_reports(claimed, decoded, None)
 
 
 @contextlib.contextmanager
