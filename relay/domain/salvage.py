@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from relay.domain.scan import Span, key_at, skip_between, skip_blank, value_span
+from relay.domain.scan import Span, key_at, may_exceed, skip_between, skip_blank, value_span
 from relay.domain.source_text import NOT_AN_OBJECT, Malformed, read_object
 
 MOST_REJECTED = 10_000
@@ -18,6 +18,9 @@ MOST_REJECTED = 10_000
 MOST_ENTRY_BYTES = 8 * 1024 * 1024
 """No broker takes a record of that size; parsing it would need many times its memory."""
 TOO_LARGE = "an entry is larger than 8 MiB"
+_NO_END = "it does not end"
+_NO_NEAR_END = "it does not end within a million brackets"
+_SPENT = "not looked at: too much before it cannot be read"
 
 _NEXT_OBJECT = re.compile(rb'[},][\s,]*+(\{\s*+"\w++"\s*+:)')
 """Behind a comma a brace begins an element of an array, not a member: nothing nested in a broken report is mistaken."""
@@ -137,8 +140,9 @@ class Salvage:
         """One entry. If it cannot be read: up to where the next report begins, or to its end if none begins in it."""
         if self._rejected >= MOST_REJECTED:
             return (yield from self._given_up(position, "too many entries that cannot be read"))
+        spent = self._budget <= 0
         span = self._span(position)
-        piece = self._read(span) if span else Piece(b"", None, "it does not end")
+        piece = self._read(span) if span else Piece(b"", None, _SPENT if spent else self._without_end(position))
         if span and piece.entry is not None:
             self._rejected += "messageId" not in piece.entry
             yield piece
@@ -147,10 +151,15 @@ class Salvage:
         limit = span.end if span else len(self._body)
         following = -1 if sound else self._next_report(position, limit, _NEXT_OBJECT)
         if span is None and following < 0:
-            return (yield from self._given_up(position, "the body ends in the middle of an entry"))
+            reason = "the body ends in the middle of an entry" if piece.reason == _NO_END else piece.reason
+            return (yield from self._given_up(position, reason))
         end = following if span is None or following >= 0 else span.end
         yield self._lost(self._body[position:end].rstrip(b", \t\r\n"), piece.reason)
         return end
+
+    def _without_end(self, position: int) -> str:
+        """Why no end of the value at `position` is found."""
+        return _NO_NEAR_END if may_exceed(self._body, position) else _NO_END
 
     def _next_report(self, start: int, end: int, pattern: re.Pattern[bytes]) -> int:
         """Where a whole object with a messageId begins; -1 if none does, or the effort is spent."""

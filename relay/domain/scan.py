@@ -18,8 +18,8 @@ _MEMBER_START = re.compile(rb"[\s,]*+(" + _STRING + rb")\s*+:\s*+", re.DOTALL)
 _BLANK = re.compile(rb"(?:\xef\xbb\xbf)?\s*+")
 _BETWEEN = re.compile(rb"[\s,]*+")
 _OPENING = b"{["
-MOST_RUNS = 100_000
-"""A value with more runs of brackets is taken for one that does not end."""
+MOST_RUNS = 1024 * 1024
+"""A value with more runs of brackets is not followed to its end: it takes half a second already."""
 
 
 class Span(NamedTuple):
@@ -39,7 +39,7 @@ class Member(NamedTuple):
 
 
 def value_span(body: bytes, start: int) -> Span | None:
-    """The value at `start`; None if it does not end. Brackets are counted, not matched by kind."""
+    """The value at `start`; None if it does not end, within `MOST_RUNS`. Brackets are counted, not matched by kind."""
     if body[start : start + 1] not in {b"{", b"["}:
         scalar = _TO_SEPARATOR.match(body, start)
         return Span(start, start + len(scalar[0].rstrip()), 0) if scalar else None
@@ -61,6 +61,11 @@ def value_span(body: bytes, start: int) -> Span | None:
             depth -= count
         runs += 1
     return None
+
+
+def may_exceed(body: bytes, start: int) -> bool:
+    """Whether there are so many brackets that a value at `start` may be one that is not followed to its end."""
+    return len(body) - start > MOST_RUNS and sum(body.count(bracket, start) for bracket in b"{}[]") > MOST_RUNS
 
 
 def member_at(body: bytes, position: int) -> Member | None:

@@ -201,9 +201,10 @@ def test_only_the_field_concerned_suffers(members: bytes, event: dict[str, objec
     assert (rejected(decoded), decoded.complete) == ([], True)
 
 
-@pytest.mark.parametrize("levels", [63, 64, 65, 253, 254, 255, 1023, 1025, 100_000])
-def test_deep_nesting_becomes_text(levels: int) -> None:
-    deep = "[" * levels + "]" * levels
+@pytest.mark.parametrize("levels", [63, 64, 65, 253, 254, 255, 1023, 1025, 120_000])
+@pytest.mark.parametrize(("opening", "closing"), ["[]", ('{"a":', "}")])
+def test_deep_nesting_becomes_text(levels: int, opening: str, closing: str) -> None:
+    deep = opening * levels + "1" + closing * levels
     decoded = decode('{"results":[{"messageId":"a"},{"messageId":"b","to":"1","deep":' + deep + "}]}")
     assert ids(decoded) == ["a", "b"]
     event = strict_json(reports(decoded)[1].value)
@@ -220,6 +221,31 @@ def test_deep_nesting_in_a_known_field_and_of_the_message_id() -> None:
     assert [entry.reason for entry in rejected(decoded)] == ["messageId is not valid text"]
 
 
+def test_wide_nesting_stays() -> None:
+    wide = [[[1], []]] * 60_000
+    (report,) = reports(decode(json.dumps({"results": [{"messageId": "a", "wide": wide}]})))
+    assert strict_json(report.value) == {"messageId": "a", "wide": wide}
+
+
+@pytest.mark.parametrize("end", ['"}', ""], ids=["after all", "never"])
+def test_what_nests_without_bounds_is_rejected_and_harms_no_other(end: str) -> None:
+    deep = '{"a":' * 600_000
+    endless = '{"messageId":"b","deep":' + deep + ('"}' + "}" * 600_000 if end else "")
+    decoded = decode('{"results":[{"messageId":"a"},' + endless + ',{"messageId":"c","to":"1"}]}')
+    assert ids(decoded) == ["a", "c"]
+    assert [(entry.reason, len(entry.raw)) for entry in rejected(decoded)] == [
+        ("it does not end within a million brackets" if end else "it does not end", len(endless))
+    ]
+
+
+def test_when_too_much_was_looked_at_in_vain_that_is_the_reason() -> None:
+    malformed = '{"a":x,"b":' + '[1,{"a":1,"b":' * 2_000 + "1" + "}]" * 2_000 + "}"
+    decoded = decode('{"results":[' + malformed + ',{"messageId":"after"}]}')
+    reason = "not looked at: too much before it cannot be read"
+    assert [entry.raw for entry in rejected(decoded)] == [malformed.encode(), b'{"messageId":"after"}]}']
+    assert (rejected(decoded)[1].reason, decoded.reason, decoded.complete) == (reason, reason, False)
+
+
 def test_an_entry_is_the_same_whichever_way_it_was_read() -> None:
     for path in JSON_EXAMPLES:
         body, kind = path.read_bytes(), KINDS[path.stem[:3]]
@@ -231,8 +257,8 @@ def test_an_entry_is_the_same_whichever_way_it_was_read() -> None:
     "body",
     [
         pytest.param(b'{"results":[' + b"{" * 2_000_000, id="braces"),
-        pytest.param(b'{"results":[' + b'{"a":' * 500_000, id="open objects"),
-        pytest.param(b'{"results":[' + b'{"a":1,' * 400_000, id="open objects with commas"),
+        pytest.param(b'{"results":[' + b'{"a":' * 250_000, id="open objects"),
+        pytest.param(b'{"results":[' + b'{"a":1,' * 200_000, id="open objects with commas"),
         pytest.param(b'{"results":[' + b'"' * 1_000_001, id="quotes"),
         pytest.param(b'{"results":["' + b'\\"' * 1_000_000, id="escaped quotes"),
         pytest.param(b'{"results":[' + b'{"a":x},{"b":1},' * 100_000 + b"]}", id="every other malformed"),
