@@ -146,7 +146,7 @@ def pending_message_ids(db: apsw.Connection, callback: str, stream: Stream, mess
     by_key = dict(zip(map(ids.keys_of(owner.stream_id), message_ids), message_ids, strict=True))
     seen = ids.look_up(db, list(by_key))
     known = [by_key[key] for key in seen]
-    newest = numbers([owner.base + last_seq for _, last_seq in seen.values()])
+    newest = numbers([owner.base + one.last_seq for one in seen.values()])
     found = db.execute(_SQL["pending_messages"], (newest, owner.base, owner.id))
     return {known[n - 1] for (n,) in found}
 

@@ -29,9 +29,17 @@ _LAP_END = _PARTS * _PART
 
 
 class Seen(NamedTuple):
-    known: Known
+    """What is kept of a messageId; where each report passes, a plain tuple of the same."""
+
+    outcomes: str
+    revision: int
     last_seq: int
     """The newest entry with this messageId; each entry names the one before it."""
+
+    @property
+    def known(self) -> Known:
+        """For the decision about its next report."""
+        return Known(self.outcomes, self.revision)
 
 
 class Newest(NamedTuple):
@@ -98,12 +106,12 @@ def look_up(db: apsw.Connection, keys: Sequence[bytes]) -> dict[bytes, Seen]:
     seen: dict[bytes, Seen] = {}
     for key in writer.fresh.keys() & keys:
         _, outcomes, revision, last_seq, _ = writer.fresh[key]
-        seen[key] = Seen(Known(outcomes, revision), last_seq)
+        seen[key] = Seen(outcomes, revision, last_seq)
     others = tuple(key for key in keys if key not in seen) if seen else tuple(keys)
     if others:
         found = orjson.loads(one(db, _SQL["look_up"], (apsw.carray(others),))[0])
         for n, outcomes, revision, last_seq in found:
-            seen[others[n - 1]] = Seen(Known(outcomes, revision), last_seq)
+            seen[others[n - 1]] = Seen(outcomes, revision, last_seq)
     return seen
 
 
@@ -116,7 +124,7 @@ def newest(db: apsw.Connection, key: bytes) -> Newest | None:
     return Newest(*found[1:]) if found else None
 
 
-def keep(db: apsw.Connection, seen: Mapping[bytes, Seen], at_ms: int) -> None:
+def keep(db: apsw.Connection, seen: Mapping[bytes, tuple[str, int, int]], at_ms: int) -> None:
     """Into the log and memory; and about as many of those that waited there, into the index."""
     if not seen:
         return
@@ -125,10 +133,11 @@ def keep(db: apsw.Connection, seen: Mapping[bytes, Seen], at_ms: int) -> None:
     hours = at_ms // HOUR_MS
     known: list[Any] = []
     fresh, parts = writer.fresh, writer.parts
-    for key, ((outcomes, revision), last_seq) in seen.items():
-        known += (outcomes, revision, last_seq)
+    for key, kept in seen.items():
+        known += kept
         if key not in fresh:
             parts[key[0]].append(key)
+        outcomes, revision, last_seq = kept
         fresh[key] = (key, outcomes, revision, last_seq, hours)
     db.execute(_SQL["log"], (lap.next_id, b"".join(seen), orjson.dumps(known).decode(), hours))
     writer.lap = _gone_on(writer, lap, len(seen))

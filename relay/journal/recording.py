@@ -193,7 +193,7 @@ def _adopted_seen(before: Seen | None, record: AdoptedRecord) -> Seen:
     if decision is not None:
         known, last_seq = decision.known, record.seq
     elif before is not None:
-        known, last_seq = before
+        known, last_seq = before.known, before.last_seq
     else:
         raise AssertionError("the first report of a messageId is never a duplicate")
-    return Seen(known._replace(revision=max(known.revision, record.revision)), max(last_seq, record.seq))
+    return Seen(known.outcomes, max(known.revision, record.revision), max(last_seq, record.seq))

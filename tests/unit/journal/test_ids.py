@@ -9,7 +9,6 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from relay.domain.dedup import Known
 from relay.journal import connection, ids, pruning
 from relay.journal.ids import HOUR_MS, IdsConnection, Seen
 from relay.journal.statements import one
@@ -22,7 +21,7 @@ key_of = ids.keys_of(1)
 
 
 def seen(seq: int, revision: int = 1) -> Seen:
-    return Seen(Known(f"!{revision}:0", revision), seq)
+    return Seen(f"!{revision}:0", revision, seq)
 
 
 def keep(db: IdsConnection, first: int, count: int, *, revision: int = 1, at_ms: int = T0) -> None:
