@@ -24,7 +24,7 @@ RETRY_AFTER_CAP_SECONDS = 3600.0
 LONGEST_WAIT_SECONDS = 60.0
 """Within one call; whoever asks to wait longer ends the call, and it is made again later."""
 FIRST_WAIT_SECONDS = 0.5
-THREAD_ABOVE_BYTES = 1 << 20
+THREAD_ABOVE_BYTES = 1 << 16
 EMPTY = Decoded([], complete=True)
 
 
