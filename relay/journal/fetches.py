@@ -13,7 +13,19 @@ from relay.ports import ClaimedFetch, Fetch, Lease, LeaseLost
 _SQL = load("fetches")
 
 
-def append_fetch(db: apsw.Connection, lease: Lease | None, stream: Stream, fetch: Fetch, gap: GapCause | None) -> int:
+class FirstClaims(set[int]):
+    """Fetches that this process appended and nobody claimed yet, by id. Their first claim was counted with the append:
+    a commit less for each answer, and if the process dies before, it is counted all the same. Of the writing thread."""
+
+
+def append_fetch(
+    db: apsw.Connection,
+    lease: Lease | None,
+    stream: Stream,
+    fetch: Fetch,
+    gap: GapCause | None,
+    first_claims: FirstClaims,
+) -> int:
     """A body in hand is written whoever holds the lease by now: it exists nowhere else."""
     row = streams.find_or_add(db, stream)
     db.execute(
@@ -37,16 +49,22 @@ def append_fetch(db: apsw.Connection, lease: Lease | None, stream: Stream, fetch
         streams.clear_own_mark(db, row.id, lease)
     if gap is not None:
         streams.open_gap(db, row, gap, until_ms=fetch.received_at_ms, at_ms=fetch.received_at_ms)
+    first_claims.add(fetch_id)
     return fetch_id
 
 
-def claim_fetch(db: apsw.Connection, stream: Stream) -> ClaimedFetch | None:
+def claim_fetch(db: apsw.Connection, stream: Stream, first_claims: FirstClaims) -> ClaimedFetch | None:
     """The oldest of the stream, its claims counted; one that this process claimed and let fall is offered again."""
     row = streams.find(db, stream)
-    found = db.execute(_SQL["claim"], (row.id,)).fetchone() if row else None
+    found = db.execute(_SQL["oldest"], (row.id,)).fetchone() if row else None
     if found is None:
         return None
     fetch_id, claims, origin, requested_at_ms, received_at_ms, status, content_type, complete, estimate, url = found
+    if fetch_id in first_claims:
+        first_claims.remove(fetch_id)
+    else:
+        claims += 1
+        db.execute(_SQL["claim"], (fetch_id, claims))
     (body,) = one(db, _SQL["body"], (fetch_id,))
     fetch = Fetch(
         ORIGINS[origin],

@@ -31,6 +31,7 @@ class SqliteJournal(AgainMethods, DeliverMethods, QuarantineMethods, RecordingMe
         self._tokens: dict[str, int] = {}
         self._confirmed: dict[Stream, Lease] = {}
         self._tail = tail
+        self._first_claims = fetches.FirstClaims()
 
     @classmethod
     async def open(cls, path: Path, *, instance: str, tuning: Tuning | None = None) -> Self:
@@ -71,7 +72,7 @@ class SqliteJournal(AgainMethods, DeliverMethods, QuarantineMethods, RecordingMe
 
     async def append_fetch(self, lease: Lease | None, stream: Stream, fetch: Fetch, gap: GapCause | None) -> int:
         return await self._threads.take_in(
-            lambda db: fetches.append_fetch(db, lease, stream, fetch, gap), len(fetch.body)
+            lambda db: fetches.append_fetch(db, lease, stream, fetch, gap, self._first_claims), len(fetch.body)
         )
 
     async def end_poll(self, lease: Lease, stream: Stream, at_ms: int, gap: GapCause | None, *, success: bool) -> None:
@@ -89,7 +90,7 @@ class SqliteJournal(AgainMethods, DeliverMethods, QuarantineMethods, RecordingMe
     async def claim_fetch(self, stream: Stream, at_ms: int) -> ClaimedFetch | None:  # noqa: ARG002 - nobody competes
         if not self._is_confirmed(stream):
             return None
-        return await self._threads.write(lambda db: fetches.claim_fetch(db, stream))
+        return await self._threads.write(lambda db: fetches.claim_fetch(db, stream, self._first_claims))
 
     async def record_reports(self, claimed: ClaimedFetch, decoded: Decoded, gap: GapCause | None) -> Recorded:
         appended = await self._threads.write(lambda db: recording.record_reports(db, claimed, decoded, gap))

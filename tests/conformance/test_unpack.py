@@ -39,6 +39,22 @@ async def test_the_oldest_fetch_comes_first_and_claims_are_counted_for_good(reop
     assert await _claim(relay) == (b"one", 3)
 
 
+async def test_a_fetch_that_was_not_claimed_before_the_end_counts_as_if_it_had_been(reopen: Opener) -> None:
+    journal = await reopen()
+    relay = await own(journal)
+    await journal.append_fetch(relay.lease, SMS, fetch(b"one"), None)
+    await journal.append_fetch(relay.lease, SMS, fetch(b"two"), None)
+    assert await _claim(relay) == (b"one", 1)
+    await journal.close()
+
+    relay = await own(await reopen())
+    claimed = await relay.journal.claim_fetch(SMS, T0)
+    assert claimed is not None
+    assert (claimed.fetch.body, claimed.claims) == (b"one", 2)
+    await relay.journal.record_reports(claimed, Decoded([report("a")], True), None)
+    assert await _claim(relay) == (b"two", 2)
+
+
 async def _claim(relay: Relay) -> tuple[bytes, int]:
     claimed = await relay.journal.claim_fetch(SMS, T0)
     assert claimed is not None

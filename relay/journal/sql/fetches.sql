@@ -1,7 +1,7 @@
 -- name: append
 INSERT INTO fetches
-    (stream_id, origin, requested_at_ms, received_at_ms, status, content_type, complete, entries_estimate, base_url)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+    (stream_id, origin, requested_at_ms, received_at_ms, status, content_type, complete, entries_estimate, base_url, claims)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1);
 
 -- name: append_body
 INSERT INTO fetch_bodies (fetch_id, body) VALUES (?, ?);
@@ -12,10 +12,12 @@ UPDATE streams SET fetches_pending = fetches_pending + 1, entries_pending = entr
 -- name: count_out
 UPDATE streams SET fetches_pending = fetches_pending - 1, entries_pending = entries_pending - ?2 WHERE id = ?1;
 
+-- name: oldest
+SELECT id, claims, origin, requested_at_ms, received_at_ms, status, content_type, complete, entries_estimate, base_url
+FROM fetches WHERE stream_id = ?1 ORDER BY id LIMIT 1;
+
 -- name: claim
-UPDATE fetches SET claims = claims + 1
-WHERE id = (SELECT id FROM fetches WHERE stream_id = ?1 ORDER BY id LIMIT 1)
-RETURNING id, claims, origin, requested_at_ms, received_at_ms, status, content_type, complete, entries_estimate, base_url;
+UPDATE fetches SET claims = ?2 WHERE id = ?1;
 
 -- name: body
 SELECT body FROM fetch_bodies WHERE fetch_id = ?1;

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import apsw
+
 from relay.domain.report import Decoded, Entry, EntryType, Origin, Stream
 from relay.journal.tail import Tail
 from relay.journal.threads import JournalThreads
@@ -27,6 +29,21 @@ async def test_an_idle_poll_grows_no_file(memory_path: Path, open_journal: Open)
     before = sizes(memory_path)
     await idle(relay, 300)
     assert sizes(memory_path) == before
+
+
+async def test_the_first_claim_of_a_fetch_writes_nothing(tmp_path: Path, open_journal: Open) -> None:
+    relay = await own(await open_journal())
+    await relay.journal.append_fetch(relay.lease, SMS, fetch(), None)
+    watching = apsw.Connection(str(tmp_path / "relay.db"), flags=apsw.SQLITE_OPEN_READONLY)
+    appended = watching.pragma("data_version")
+    first = await relay.journal.claim_fetch(SMS, T0)
+    assert watching.pragma("data_version") == appended
+    second = await relay.journal.claim_fetch(SMS, T0)
+    assert watching.pragma("data_version") != appended
+    watching.close()
+    assert first is not None
+    assert second is not None
+    assert (first.claims, second.claims) == (1, 2)
 
 
 async def test_what_comes_and_goes_grows_no_file(memory_path: Path, open_journal: Open) -> None:
