@@ -324,8 +324,9 @@ class Deliver:
             self._worker_free = True
             try:
                 self._end(job, result)
-            finally:
-                goes_on, self._worker_free = not self._worker_free, False
+            except Exception:  # the report comes again after a restart; what this worker was given meanwhile goes on
+                log.exception("an attempt could not be ended", callback=self._name, stream=str(self._stream))
+            goes_on, self._worker_free = not self._worker_free, False
 
     async def _attempt(self, job: Job) -> PostResult:
         job.started_at_ms = self._now_ms()
@@ -349,12 +350,16 @@ class Deliver:
         job.decision = DELIVERED if success else self._judge(job, result)
         if self._recorder is not None:
             self._recorder.ended(job)
-        self._telemetry.attempt_finished(self._name, outcome, result.duration_seconds)
         self._wake_soon()
         if success:
             self._answered = True
             self._gate.succeeded()
-            return
+        else:
+            self._tell_gate(result, outcome)
+        self._telemetry.attempt_finished(self._name, outcome, result.duration_seconds)
+
+    def _tell_gate(self, result: PostResult, outcome: AttemptOutcome) -> None:
+        """Of a failure."""
         reason = failure_reason(result.status, result.error)
         if outcome is AttemptOutcome.GONE:
             self._gate.pause(Pause(PausedBy.GONE, reason, self._wall_ms()))

@@ -3,6 +3,8 @@
 import asyncio
 import copy
 
+import pytest
+
 from relay.domain.report import EntryType
 from relay.ports import Lease, NewDelivery, PostResult
 from tests.unit.stages.deliver_journal import (
@@ -206,6 +208,21 @@ async def test_a_journal_that_cannot_be_written_loses_no_result() -> None:
     assert len(sender.posts) == 20
     assert len(journal.attempts) == 20
     assert [stored.seqs for stored in journal.deliveries.values()] == [(7,)]
+
+
+async def test_an_unexpected_error_after_an_attempt_strands_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    journal, sender = journal_of(50), ToldSender()
+    rig = Rig(journal, sender, concurrency=1)
+    surprises = iter([RuntimeError("surprise")])
+
+    def finished(*_: object) -> None:
+        if len(sender.posts) == 3:
+            raise next(surprises)
+
+    monkeypatch.setattr(rig.telemetry, "attempt_finished", finished)
+    async with rig.running():
+        await until(lambda: len(sender.posts) == 50)
+    assert sorted(sender.posts) == sorted((f"m-{seq}",) for seq in range(1, 51))
 
 
 async def test_an_unexpected_error_of_one_attempt_is_a_failed_attempt() -> None:
