@@ -112,6 +112,8 @@ class _Reading:
         if token["start"] is not None:
             self._start(token["start"].decode(self._encoding), token["attributes"])
             return bool(token["empty"]) and self._end()
+        if not self._open:
+            raise _Broken  # not even the entry's own tag can be read
         if token["end"] is not None:
             if token["end"].decode(self._encoding) != self._open[-1].qname:
                 raise _Broken

@@ -211,3 +211,12 @@ def test_infobips_format_has_it_back_in_its_place() -> None:
         decode(b"<r><results><result><messageId>1</messageId><text>a & b</text></result></results></r>")
     )
     assert json.loads(as_pushed(report.value)) == {"messageId": "1", "text": "a & b"}
+
+
+def test_an_entry_whose_own_tag_cannot_be_read_harms_no_other() -> None:
+    # In UTF-16 without a mark of the order of bytes, that is so of all tags.
+    sound = "<result><messageId>m1</messageId></result>"
+    damaged = "<result><messageId>m2</messageId><to>&nonsense;</to></result>"
+    decoded = decode(f"<reportResponse><results>{sound}{damaged}</results></reportResponse>".encode("utf-16-le"))
+    assert [report.message_id for report in reports(decoded)] == ["m1"]
+    assert len(rejected(decoded)) == 1
