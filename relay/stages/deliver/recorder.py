@@ -129,8 +129,9 @@ class Recorder:
         """Record what ended; what it has overtaken is stored, so that nothing that is delivered is read again."""
         await self.record()
         await self.store()
-        overtaken = self.window.overtaken
-        await self.park([job for job in (*broken_off, *self._lanes.fresh) if job.seq in overtaken])
+        left = [*broken_off, *self._lanes.fresh]
+        while overtaken := self._overtaken(left):
+            await self.park(overtaken)  # what waited behind them is stored too, and may have overtaken others
 
     def forget(self, jobs: Iterable[Job]) -> None:
         """Stored deliveries that wait in the journal from now on, no longer in memory."""
@@ -144,6 +145,10 @@ class Recorder:
         self.window.finish(seqs)
         self.moved_to(position)
         return ids
+
+    def _overtaken(self, jobs: Iterable[Job]) -> list[Job]:
+        seqs = self.window.overtaken
+        return [job for job in jobs if job.delivery_id is None and job.seq in seqs]
 
     def _settle(self, job: Job) -> None:
         if job.delivery_id is None:

@@ -181,7 +181,7 @@ class MemoryJournal:
         for one in sorted(self.deliveries.values(), key=lambda one: one.created_at_ms):
             if one.id not in skip and shed < limit and (total > max_backlog or one.created_at_ms < created_before_ms):
                 self._bury(one.seqs, "backlog")
-                del self.deliveries[one.id]
+                self._remove(one)
                 total, shed = total - len(one.seqs), shed + len(one.seqs)
         for late in unread:
             if shed >= limit or not (total > max_backlog or late.received_at_ms < created_before_ms):
@@ -228,8 +228,8 @@ class MemoryJournal:
         del self.deliveries[stored.id]
         behind = [one for one in self.deliveries.values() if one.behind == stored.id]
         for one in behind:
-            one.behind = None
-        return len(behind)
+            one.behind = stored.behind
+        return len(behind) if stored.behind is None else 0
 
     def _store(self, seqs: tuple[int, ...], *, attempts: int, created_at_ms: int, next_attempt_at_ms: int) -> Stored:
         stored = Stored(self.next_id, seqs, attempts, created_at_ms, next_attempt_at_ms)

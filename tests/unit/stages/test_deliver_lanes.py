@@ -146,3 +146,19 @@ async def test_revisions_that_wait_survive_a_failing_journal() -> None:
         first.set_result(FAILED)
         await until(lambda: journal.position == 4)
     assert [stored.behind for stored in journal.deliveries.values()] == [None, 1, 2]
+
+
+async def test_a_later_revision_that_a_stop_stores_is_not_read_again() -> None:
+    # b has overtaken a, which is stored with a#2 behind it: that has overtaken c.
+    entries = [entry(1, "a"), entry(2, "b"), entry(3, "c"), entry(4, "a", revision=2, type_=EntryType.COMPLETION)]
+    journal, sender = MemoryJournal(entries=entries), ToldSender()
+    sender.hang("a")
+    sender.hang("c")
+    async with Rig(journal, sender, concurrency=2).running(grace_seconds=0.0):
+        await until(lambda: sender.posts == [("a",), ("b",), ("c",)] and len(journal.attempts) == 1)
+    assert journal.position == 4
+    assert [stored.seqs for stored in journal.deliveries.values()] == [(1,), (4,), (3,)]
+    sender.posts.clear()
+    async with Rig(journal, sender, concurrency=2).running():
+        await until(lambda: not journal.deliveries)
+    assert sorted(sender.posts) == [("a",), ("a#2",), ("c",)]
