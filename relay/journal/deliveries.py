@@ -195,6 +195,7 @@ def bury(
     """Pending ones to dead letters, with the reason; `attempts` is added. How many that waited are free now."""
     if not dead:
         return 0
+    db.executemany(_SQL["wait_on"], [(stored.id,) for stored, _ in dead])
     db.executemany(_SQL["bury"], [(stored.id, at_ms, reason, attempts) for stored, reason in dead])
     reports = sum(stored.reports for stored, _ in dead)
     count(db, owner, stored=-reports, dead=reports)

@@ -2,7 +2,7 @@ from collections.abc import Collection
 
 from relay.domain.report import EntryType, Rejected
 from relay.ports import Shed, Wanted
-from tests.conformance.journals import ALL, SMS, T0, Relay, report
+from tests.conformance.journals import ALL, SMS, T0, Relay, delivered, report
 
 
 async def shed(
@@ -113,3 +113,16 @@ async def test_a_revision_behind_a_shed_delivery_is_due(relay: Relay) -> None:
     (waiting,) = await relay.store("billing", (2,), waits=True, position=2)
     await shed(relay, max_backlog=1)
     assert await relay.due("billing") == [(waiting, (2,))]
+
+
+async def test_who_waited_behind_what_is_shed_waits_for_what_that_waited_for(relay: Relay) -> None:
+    for outcome in ("1:1", "1:2", "1:3", "1:4"):
+        await relay.receive(report("a", outcome, final=False))
+    await relay.subscribe("billing", earliest=True)
+    (first,) = await relay.store("billing", (1,), position=1)
+    await relay.store("billing", (2,), (3,), position=3, waits=True)
+    (last,) = await relay.store("billing", (4,), position=4, waits=True)
+    assert await shed(relay, max_backlog=2, skip={first}) == Shed(2, 4)
+    assert await relay.due("billing") == [(first, (1,))]
+    assert await relay.attempt("billing", delivered(1, id_=first)) == 1
+    assert await relay.due("billing") == [(last, (4,))]

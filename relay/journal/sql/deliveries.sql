@@ -34,6 +34,10 @@ UPDATE deliveries SET behind = (
 )
 WHERE id = ?1;
 
+-- name: wait_on
+UPDATE deliveries SET behind = (SELECT before.behind FROM deliveries AS before WHERE before.id = ?1)
+WHERE behind = ?1 AND (SELECT before.behind FROM deliveries AS before WHERE before.id = ?1) IS NOT NULL;
+
 -- name: move_behind
 UPDATE deliveries SET behind = NULL WHERE behind IN (SELECT value FROM carray(?1));
 
