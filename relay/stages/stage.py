@@ -48,8 +48,9 @@ class Stage:
             self.wake.clear()
             wait_seconds = await self._guarded_step()
             if wait_seconds > 0 and not self.stopping:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._interruption(), wait_seconds)
+                with suppress(TimeoutError):  # not wait_for: in Python 3.11 it may swallow a cancellation
+                    async with asyncio.timeout(wait_seconds):
+                        await self._interruption()
             else:
                 await asyncio.sleep(0)
 

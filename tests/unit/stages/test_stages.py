@@ -7,7 +7,7 @@ import pytest
 
 from relay.observe import Health
 from relay.ports import JournalFatal
-from relay.stages.stage import Stages
+from relay.stages.stage import Stage, Stages
 
 
 class Work:
@@ -120,3 +120,21 @@ async def test_what_ended_a_stage_is_told_after_others_were_ended_too() -> None:
     await stages.end([stage])
     with pytest.raises(JournalFatal, match="the disk is gone"):
         stages.raise_if_failed()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_cancellation_ends_it_even_if_it_is_woken_at_that_moment(turns: int) -> None:
+    async def step() -> float:
+        return 60.0
+
+    stage = Stage("one", step, Health())
+    task = asyncio.create_task(stage.run())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    stage.wake.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=1.0)
+    stage.stop()
+    assert done
