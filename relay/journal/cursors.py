@@ -5,9 +5,9 @@ from collections.abc import Collection
 import apsw
 import orjson
 
-from relay.domain.report import Stream
+from relay.domain.report import EntryType, Stream
 from relay.journal import deliveries, pauses, replays, streams
-from relay.journal.codes import callback_name
+from relay.journal.codes import ENTRY_TYPES, callback_name
 from relay.journal.sql import load
 from relay.journal.statements import Row, one
 from relay.ports import Lease, LocalCursor, Wanted
@@ -16,6 +16,8 @@ _SQL = load("cursors")
 
 MAX_DROPPED = 2000
 """Deliveries, and attempts, of a retired subscription that go in one transaction."""
+
+_ALL_REPORTS = frozenset({EntryType.REPORT, EntryType.COMPLETION, EntryType.REVISION})
 
 
 def local_cursor(db: apsw.Connection, stream: Stream) -> LocalCursor | None:
@@ -126,4 +128,12 @@ def _wanted_columns(wanted: Wanted | None) -> tuple[str | None, str | None]:
     return (
         orjson.dumps(sorted(wanted.types)).decode(),
         None if groups is None else orjson.dumps(sorted(groups)).decode(),
+    )
+
+
+def wanted_of(types: str | None, groups: str | None) -> Wanted:
+    """What `open_subscription` was told, from the columns that keep it."""
+    return Wanted(
+        _ALL_REPORTS if types is None else frozenset(ENTRY_TYPES[type_] for type_ in orjson.loads(types)),
+        None if groups is None else frozenset(orjson.loads(groups)),
     )

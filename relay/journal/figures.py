@@ -1,14 +1,22 @@
-"""How full the journal is, from counters and the ends of ranges: never a scan, however long the backlog."""
+"""How full the journal is, from counters and the ends of ranges: never a long scan, however long the backlog."""
+
+from array import array
+from typing import NamedTuple
 
 import apsw
 
 from relay.domain.figures import CallbackFigures, StreamFigures
 from relay.domain.report import Stream
+from relay.journal import tallies
+from relay.journal.cursors import wanted_of
 from relay.journal.sql import load
 from relay.journal.statements import Row, one
 from relay.journal.streams import SEQ_BITS
 
 _SQL = load("figures")
+
+NEAR_ENTRIES = 4096
+"""So far the oldest report of a callback with a filter is looked for; past that it is taken to be the first entry."""
 
 
 def streams(db: apsw.Connection) -> dict[Stream, StreamFigures]:
@@ -20,19 +28,41 @@ def callbacks(db: apsw.Connection) -> dict[str, CallbackFigures]:
     """Of all streams together."""
     figures: dict[str, CallbackFigures] = {}
     rows: list[Row] = db.execute(_SQL["callbacks"]).fetchall()
-    for name, id_, stream_id, position, last_seq, stored, dead, dropped, expired in rows:
+    for name, id_, stream_id, position, last_seq, stored, dead, dropped, expired, types, groups in rows:
         before = figures.get(name, CallbackFigures(0, None, 0))
         stored_at = _first(db, "oldest_stored", id_) if stored else None
-        base = stream_id << SEQ_BITS
-        unread_at = _first(db, "first_after", base + position, base + last_seq)
+        unread = _unread(db, stream_id, position, last_seq, types, groups)
         figures[name] = CallbackFigures(
-            before.backlog + stored + last_seq - position,
-            _oldest(before.oldest_backlog_at_ms, stored_at, unread_at),
+            before.backlog + stored + unread.reports,
+            _oldest(before.oldest_backlog_at_ms, stored_at, unread.oldest_at_ms),
             before.dead_letters + dead,
             before.dropped + dropped,
             before.expired + expired,
         )
     return figures
+
+
+class _Unread(NamedTuple):
+    reports: int
+    oldest_at_ms: int | None
+
+
+def _unread(
+    db: apsw.Connection, stream_id: int, position: int, last_seq: int, types: str | None, groups: str | None
+) -> _Unread:
+    """What is after the cursor. Of a callback that wants some status groups, those alone; else all entries, as nearly
+    all are wanted."""
+    base = stream_id << SEQ_BITS
+    bounds = (base + position, base + last_seq)
+    if groups is None or position >= last_seq:
+        return _Unread(last_seq - position, _first(db, "first_after", *bounds))
+    wanted = wanted_of(types, groups)
+    reports = tallies.count_wanted(db, stream_id, position, wanted)
+    if not reports:
+        return _Unread(0, None)
+    numbers = apsw.carray(array("q", list(wanted.status_groups or ()) or [-1]))
+    found: Row | None = db.execute(_SQL["first_in"], (*bounds, numbers, NEAR_ENTRIES)).fetchone()
+    return _Unread(reports, int(found[0]) if found else _first(db, "first_after", *bounds))
 
 
 def _stream(db: apsw.Connection, row: Row) -> StreamFigures:

@@ -48,7 +48,7 @@ def _excess(db: apsw.Connection, owner: Subscription, stream: Stream, wanted: Wa
     row = streams.find(db, stream)
     if row is None:
         raise JournalError(f"no stream {stream}")
-    return max(0, owner.stored_reports + tallies.count_wanted(db, row, owner.position, wanted) - max_backlog)
+    return max(0, owner.stored_reports + tallies.count_wanted(db, row.id, owner.position, wanted) - max_backlog)
 
 
 def _shed_stored(

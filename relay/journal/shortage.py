@@ -4,24 +4,20 @@ A callback that loses them gets dead letters without a body instead; those can b
 """
 
 import apsw
-import orjson
 
-from relay.domain.report import EntryType, Stream
+from relay.domain.report import Stream
 from relay.journal import cursors, deliveries, streams, tallies
-from relay.journal.codes import ENTRY_TYPES
 from relay.journal.deliveries import Draft
 from relay.journal.pruning import MAX_ROWS
 from relay.journal.shedding import as_filtered
 from relay.journal.sql import load
 from relay.journal.statements import Row, one
 from relay.journal.streams import StreamRow
-from relay.ports import Pruned, Wanted
+from relay.ports import Pruned
 
 _SQL = load("pruning")
 
 REASON = "disk full: the body was dropped, Kafka has it"
-
-_ALL_REPORTS = frozenset({EntryType.REPORT, EntryType.COMPLETION, EntryType.REVISION})
 
 
 def drop_bodies(db: apsw.Connection, stream: Stream, at_ms: int) -> Pruned:
@@ -64,7 +60,7 @@ def _pass_over(db: apsw.Connection, row: StreamRow, end: int, found: list[Row], 
     behind: list[Row] = db.execute(_SQL["callbacks_behind"], (row.id, end)).fetchall()
     for callback, types, groups in behind:
         owner = deliveries.subscription(db, callback, Stream(*stream))
-        wanted = _wanted(types, groups)
+        wanted = cursors.wanted_of(types, groups)
         drafts = [
             Draft((id_ - row.base,), 0, received_at_ms, at_ms, at_ms, REASON)
             for id_, type_, group, received_at_ms in found
@@ -74,10 +70,3 @@ def _pass_over(db: apsw.Connection, row: StreamRow, end: int, found: list[Row], 
         deliveries.move(db, owner, end)
         reports += len(drafts)
     return reports
-
-
-def _wanted(types: str | None, groups: str | None) -> Wanted:
-    return Wanted(
-        _ALL_REPORTS if types is None else frozenset(ENTRY_TYPES[type_] for type_ in orjson.loads(types)),
-        None if groups is None else frozenset(orjson.loads(groups)),
-    )

@@ -10,7 +10,7 @@ import apsw
 
 from relay.journal.sql import load
 from relay.journal.statements import ManyRows, one
-from relay.journal.streams import StreamRow
+from relay.journal.streams import SEQ_BITS, StreamRow
 from relay.ports import Wanted
 
 _SQL = load("tallies")
@@ -32,15 +32,16 @@ def add(
     _ADD.execute(db, (stream_id,), values)
 
 
-def count_wanted(db: apsw.Connection, row: StreamRow, after_seq: int, wanted: Wanted) -> int:
+def count_wanted(db: apsw.Connection, stream_id: int, after_seq: int, wanted: Wanted) -> int:
     """How many entries after `after_seq` the callback gets; reads one bucket's entries and the sums of the others."""
     bucket = after_seq >> _BUCKET_BITS
     types = apsw.carray(array("q", [int(type_) for type_ in wanted.types] or [_NONE_WANTED]))
     groups = apsw.carray(array("q", list(wanted.status_groups or ()) or [_NONE_WANTED]))
     any_group = wanted.status_groups is None
-    (later,) = one(db, _SQL["sum"], (row.id, bucket, types, any_group, groups))
-    end = row.base + ((bucket + 1) << _BUCKET_BITS)
-    (near,) = one(db, _SQL["count"], (row.base + after_seq, end, types, any_group, groups))
+    (later,) = one(db, _SQL["sum"], (stream_id, bucket, types, any_group, groups))
+    base = stream_id << SEQ_BITS
+    end = base + ((bucket + 1) << _BUCKET_BITS)
+    (near,) = one(db, _SQL["count"], (base + after_seq, end, types, any_group, groups))
     return int(later) + int(near)
 
 

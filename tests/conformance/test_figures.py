@@ -1,7 +1,8 @@
 from relay.domain.figures import StreamFigures
 from relay.domain.history import DeadLetterFilter, QuarantineFilter
-from relay.domain.report import GapCause, Rejected
+from relay.domain.report import EntryType, GapCause, Rejected
 from relay.journal.sqlite import SqliteJournal
+from relay.ports import Wanted
 from tests.conformance.journals import SMS, T0, VOICE, Relay, failed, fetch, given_up, own, report
 
 
@@ -45,6 +46,21 @@ async def test_a_callback_over_all_its_streams(relay: Relay) -> None:
     await relay.attempt("billing", failed(1, next_ms=T0 + 99, at_ms=T0 + 20), given_up(2), position=3)
     await voice.attempt("billing", position=1)
     assert (await relay.journal.figures(T0)).callbacks == {"billing": (1 + 2 + 2, T0 + 5, 1, 0, 0)}
+
+
+async def test_a_callback_with_a_filter_is_behind_by_what_it_wants(relay: Relay) -> None:
+    await relay.receive(*(report(f"d-{n}", group=3) for n in range(5)), at_ms=T0 + 10)
+    await relay.receive(*(report(f"r-{n}", group=5) for n in range(2)), at_ms=T0 + 20)
+    await relay.receive(*(report(f"e-{n}", group=3) for n in range(5)), at_ms=T0 + 30)
+    await relay.subscribe("few", earliest=True, wanted=Wanted(frozenset({EntryType.REPORT}), frozenset({5})))
+    await relay.subscribe("none", earliest=True, wanted=Wanted(frozenset({EntryType.REPORT}), frozenset({2})))
+    await relay.subscribe("all", earliest=True, wanted=Wanted(frozenset({EntryType.REPORT})))
+    figures = (await relay.journal.figures(T0)).callbacks
+    assert {name: one[:2] for name, one in figures.items()} == {
+        "few": (2, T0 + 20),
+        "none": (0, None),
+        "all": (12, T0 + 10),
+    }
 
 
 async def test_lists_come_in_pages(relay: Relay) -> None:

@@ -11,12 +11,17 @@ SELECT count(*), min(opened_at_ms) FROM gaps WHERE stream_id = ?1 AND state = 0;
 -- name: first_after
 SELECT received_at_ms FROM entries WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT 1;
 
+-- name: first_in
+SELECT received_at_ms FROM (
+    SELECT received_at_ms, status_group FROM entries WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?4
+) WHERE status_group IN (SELECT value FROM carray(?3)) LIMIT 1;
+
 -- name: oldest_fetch
 SELECT received_at_ms FROM fetches WHERE stream_id = ?1 ORDER BY id LIMIT 1;
 
 -- name: callbacks
 SELECT substr(name, 10), subscriptions.id, stream_id, position, next_seq - 1, stored_reports, dead_reports,
-    dropped_reports, expired_reports
+    dropped_reports, expired_reports, wanted_types, wanted_groups
 FROM subscriptions CROSS JOIN streams ON streams.id = stream_id
 WHERE name <> 'kafka' AND retired_at_ms IS NULL ORDER BY name;
 
