@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from relay.config.error import KeyPath, Problem
 from relay.config.kafka import KafkaConfig
 from relay.config.model import Config
+from relay.config.secret_rules import weak_secrets
 from relay.config.source import SourceConfig
 
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -23,6 +24,7 @@ def advice(config: Config) -> Iterator[Problem]:
         if not callback.secrets:
             what = "posts are not signed, so the receiver cannot tell who sent them; add a secret (whsec_…)"
             yield Problem(("callbacks", index, "secrets"), what)
+    yield from weak_secrets(config)
     if config.kafka is not None:
         yield from _kafka_advice(config.kafka)
 

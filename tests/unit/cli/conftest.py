@@ -21,8 +21,8 @@ journal: {{url: "sqlite:///{directory}/relay.db"}}
 callbacks:
   - name: billing
     url: http://127.0.0.1:{port}/hook?key=canary-key
-    secrets: [whsec_Y2FuYXJ5LXdlYmhvb2s=]
-http: {{host: 127.0.0.1, port: 0, token: canary-token}}
+    secrets: [whsec_Y2FuYXJ5LXdlYmhvb2stb2YtdGhpcnR5LWJ5dGVz]
+http: {{host: 127.0.0.1, port: 0, token: canary-token-for-the-api}}
 log: {{level: info, format: json}}
 """
 

@@ -1,6 +1,7 @@
 """`relay check`: what it finds without reading a report."""
 
 import json
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -82,6 +83,19 @@ def test_a_wrong_configuration_in_json(relay_command: Command, config_file: Path
     assert result.exit_code == 2
     (finding,) = json.loads(result.stdout)["findings"]
     assert (finding["what"], finding["line"], finding["state"]) == ("nonsense", 13, "failed")
+
+
+def test_a_weak_secret_is_a_warning_and_not_shown(relay_command: Command, config_file: Path) -> None:
+    config_file.write_text(re.sub(r"whsec_\w+", "whsec_c2hvcnQ=", config_file.read_text()))
+    result = relay_command("check", "-c", config_file, "--json")
+    assert result.exit_code == 0
+    found = {finding["what"]: finding for finding in json.loads(result.stdout)["findings"]}
+    weak = found["callbacks[0].secrets[0]"]
+    assert weak["state"] == "warning"
+    assert weak["detail"] == (
+        "holds a key of 5 bytes, Standard Webhooks asks for 24 to 64; make one: echo whsec_$(openssl rand -base64 32)"
+    )
+    assert "c2hvcnQ" not in result.output
 
 
 def test_kafka_that_is_away_is_a_finding_and_no_line_of_the_log(relay_command: Command, config_file: Path) -> None:

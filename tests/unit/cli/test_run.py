@@ -1,6 +1,7 @@
 """`relay run`: what is logged at the start, and how it ends."""
 
 import json
+import re
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -53,11 +54,22 @@ def test_it_starts_with_a_summary_without_secrets(relay_command: Command, app_ru
 
 def test_advice_is_logged(relay_command: Command, app_runs: Any, config_file: Path) -> None:
     app_runs(lambda config: 0)
-    text = config_file.read_text().replace("    secrets: [whsec_Y2FuYXJ5LXdlYmhvb2s=]\n", "")
+    text = config_file.read_text().replace("    secrets: [whsec_Y2FuYXJ5LXdlYmhvb2stb2YtdGhpcnR5LWJ5dGVz]\n", "")
     config_file.write_text(text)
     _, advice = events(relay_command("run", "-c", config_file))
     assert (advice["level"], advice["key"]) == ("warning", "callbacks[0].secrets")
     assert "not signed" in advice["advice"]
+
+
+def test_a_weak_secret_is_told_once_and_not_shown(relay_command: Command, app_runs: Any, config_file: Path) -> None:
+    app_runs(lambda config: 0)
+    text = re.sub(r"whsec_\w+", "whsec_c2hvcnQ=", config_file.read_text())
+    config_file.write_text(text)
+    result = relay_command("run", "-c", config_file)
+    (advice,) = [line for line in events(result) if line["event"] == "configuration advice"]
+    assert (advice["level"], advice["key"]) == ("warning", "callbacks[0].secrets[0]")
+    assert "echo whsec_$(openssl rand -base64 32)" in advice["advice"]
+    assert "c2hvcnQ" not in result.output
 
 
 def test_the_exit_code_is_the_relays(relay_command: Command, app_runs: Any, config_file: Path) -> None:
@@ -69,7 +81,7 @@ def test_nothing_secret_is_logged_while_it_runs(relay_command: Command, app_runs
     def behave(config: Config) -> int:
         log = structlog.get_logger("relay.stages.intake")
         log.info(
-            "canary-password canary-key Basic bWU6Y2FuYXJ5LXBhc3N3b3Jk whsec_Y2FuYXJ5LXdlYmhvb2s=",
+            "canary-password canary-key Basic bWU6Y2FuYXJ5LXBhc3N3b3Jk whsec_Y2FuYXJ5LXdlYmhvb2stb2YtdGhpcnR5LWJ5dGVz",
             url="?key=canary-key",
         )
         return 0

@@ -101,13 +101,13 @@ def test_the_token_from_a_file(relay_command: Command, url: str, tmp_path: Path)
 
 def test_address_and_token_by_the_configuration(relay_command: Command, url: str, config_file: Path) -> None:
     port = url.rpartition(":")[2]
-    config_file.write_text(config_file.read_text().replace("port: 0, token: canary-token", f"port: {port}"))
+    config_file.write_text(config_file.read_text().replace("port: 0, token: canary-token-for-the-api", f"port: {port}"))
     (config_file.parent / "relay.token").write_text("canary-token\n")
     assert relay_command("status", "-c", config_file).exit_code == 0
 
 
 def test_asking_makes_no_token(relay_command: Command, url: str, config_file: Path) -> None:
-    config_file.write_text(config_file.read_text().replace(", token: canary-token", ""))
+    config_file.write_text(config_file.read_text().replace(", token: canary-token-for-the-api", ""))
     result = relay_command("status", "-c", config_file)
     assert result.exit_code == 2
     assert "cannot read the token" in result.stderr

@@ -1,6 +1,10 @@
 """What is allowed and still worth a word."""
 
+import base64
 from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 from relay.config import Config, advice, key_path
 
@@ -11,7 +15,7 @@ sources:
 journal: {url: "sqlite:////tmp/relay.db"}
 kafka: {bootstrap_servers: localhost}
 callbacks:
-  - {name: billing, url: "https://billing.internal", secrets: [whsec_Y2FuYXJ5]}
+  - {name: billing, url: "https://billing.internal", secrets: [whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw]}
 """
 RISKY = """\
 sources:
@@ -54,3 +58,53 @@ def test_what_is_worth_a_word(loads: Callable[..., Config]) -> None:
         ("kafka.security.protocol", "credentials travel unencrypted; use SASL_SSL"),
         ("kafka.delivery", "a report may reach Kafka twice after a crash; use transactional where brokers allow it"),
     ]
+
+
+OPENSSL = "make one: echo whsec_$(openssl rand -base64 32)"
+GUESSED = "has fewer than 16 characters and can be guessed; make one: openssl rand -hex 32"
+
+
+def signing_secret(length: int) -> str:
+    return f"whsec_{base64.b64encode(bytes(length)).decode()}"
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"),
+    [
+        (5, [f"holds a key of 5 bytes, Standard Webhooks asks for 24 to 64; {OPENSSL}"]),
+        (23, [f"holds a key of 23 bytes, Standard Webhooks asks for 24 to 64; {OPENSSL}"]),
+        (24, []),
+        (64, []),
+        (65, [f"holds a key of 65 bytes, Standard Webhooks asks for 24 to 64; {OPENSSL}"]),
+    ],
+)
+def test_a_signing_secret_of_another_length_than_the_standards(
+    loads: Callable[..., Config], length: int, expected: list[str]
+) -> None:
+    text = SAFE.replace("[whsec_", f"[{signing_secret(32)}, {signing_secret(length)}, whsec_")
+    assert [(key_path(problem.path), problem.message) for problem in advice(loads(text))] == [
+        ("callbacks[0].secrets[1]", message) for message in expected
+    ]
+
+
+def test_tokens_of_a_few_characters(loads: Callable[..., Config]) -> None:
+    push = "{name: acme, push: {enabled: true, token: hook}"
+    text = SAFE.replace("{name: acme", push) + "http: {token: fifteen-letters}\n"
+    assert [(key_path(problem.path), problem.message) for problem in advice(loads(text))] == [
+        ("sources[0].push.token", GUESSED),
+        ("http.token", GUESSED),
+    ]
+
+
+def test_long_tokens_and_one_of_a_push_that_is_off(loads: Callable[..., Config]) -> None:
+    push = "{name: acme, push: {enabled: false, token: hook}"
+    text = SAFE.replace("{name: acme", push) + "http: {token: sixteen--letters}\n"
+    assert list(advice(loads(text))) == []
+
+
+def test_a_secret_whose_file_has_gone_since(loads: Callable[..., Config], tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("sixteen--letters")
+    config = loads(SAFE + f"http: {{token: {{file: {file}}}}}\n")
+    file.unlink()
+    assert list(advice(config)) == []
