@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -104,7 +105,12 @@ def running_relay(*, url: str | None, config: Path | None, token_file: Path | No
 
 def refused(command: str, error: Refused) -> int:
     """Say that `relay {command}` could not be done; the exit code."""
-    return complain(visible(f"relay {command}: {error}"), error.code) if str(error) else error.code
+    told = _WRONG_PARAMETER.sub(r"--\1", str(error)) if error.code == WRONG else str(error)
+    return complain(visible(f"relay {command}: {told}"), error.code) if told else error.code
+
+
+_WRONG_PARAMETER = re.compile(r"^(since|until|limit|after|status|kind|source|callback)(?= must\b)")
+"""The API names its parameters; the options that they come from are called the same."""
 
 
 def _url_of(config: Config | None) -> str:

@@ -67,11 +67,13 @@ class LogsRefused(LogsUnavailable):
 
 
 class ComparisonRefused(Exception):
-    """A comparison with the logs cannot be started; `unknown`: because what is to be compared does not exist."""
+    """A comparison with the logs cannot be started; `unknown`: because what is to be compared does not exist,
+    `wrong`: because it would compare nothing."""
 
-    def __init__(self, reason: str, *, unknown: bool = False) -> None:
+    def __init__(self, reason: str, *, unknown: bool = False, wrong: bool = False) -> None:
         super().__init__(reason)
         self.unknown = unknown
+        self.wrong = wrong
 
 
 class ShelfFull(OSError):

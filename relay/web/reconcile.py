@@ -50,7 +50,7 @@ class ReconcileRoutes:
         except WrongQuery as error:
             return problem(400, str(error))
         except ComparisonRefused as refused:
-            return problem(404 if refused.unknown else 409, str(refused))
+            return problem(404 if refused.unknown else 400 if refused.wrong else 409, str(refused))
         return _json(_run(run), status=202, headers={"Location": f"{PATH}/{run.id}"})
 
     async def _last(self, _request: web.Request) -> web.Response:

@@ -18,7 +18,7 @@ from relay.domain.gaps import StreamGaps, settled_until_ms, window
 from relay.domain.log_rows import FoundRow, LogRow
 from relay.domain.log_spans import Hole, Split, estimated_calls
 from relay.domain.report import Origin, Stream
-from relay.ports import JournalError, LogSource, LogsRefused, LogsUnavailable
+from relay.ports import ComparisonRefused, JournalError, LogSource, LogsRefused, LogsUnavailable
 from relay.stages.reconcile.recovery import Recovery
 from relay.stages.reconcile.walker import Examined, LogWalker
 
@@ -29,6 +29,10 @@ RETRY_SECONDS = 5.0
 MOST_RETRY_SECONDS = 120.0
 
 Keep = Callable[[list[MissingReport]], None]
+
+
+class NothingSettled(Exception):
+    """The reports of the whole span may still come by polling; the text says what to ask for instead."""
 
 
 class Missed(NamedTuple):
@@ -61,12 +65,20 @@ class Comparison:
         self.progress = StreamComparison(self.stream)
         self._told = set()
 
+    def refuse_too_short(self, request: ComparisonRequest) -> None:
+        """Raises ComparisonRefused, if the whole span is so young that its reports may still come."""
+        settle_ms = self._policy.settle_ms
+        if request.since_seconds * 1000 <= settle_ms:
+            least = shortest_duration(settle_ms)
+            why = f"the reports of the last {least} may still come (reconcile.settle_seconds of {self.stream.source})"
+            raise ComparisonRefused(f"since must be more than {least}: {why}", wrong=True)
+
     async def run(self, request: ComparisonRequest, keep: Keep) -> None:
         """To the end; `progress` tells how it went, `keep` is given what is missing as it is found."""
         self._note(state=RunState.RUNNING)
         try:
             await self._compare(request, keep)
-        except (LogsUnavailable, JournalError) as error:
+        except (LogsUnavailable, JournalError, NothingSettled) as error:
             self._note(state=RunState.FAILED, error=str(error))
         except asyncio.CancelledError:
             self._note(state=RunState.CANCELLED)
@@ -84,6 +96,11 @@ class Comparison:
         now_ms = self._now_ms()
         position_ms = settled_until_ms(gaps, self._policy, now_ms)
         floor_ms = now_ms - min(int(request.since_seconds * 1000), self._policy.lookback_ms)
+        if position_ms < floor_ms:
+            raise NothingSettled(
+                "the queue was not seen empty for so long that only what is older than "
+                f"{shortest_duration(now_ms - position_ms)} can be compared: use more than that as --since"
+            )
         self._note(since_ms=floor_ms, until_ms=position_ms, compared_from_ms=position_ms + 1)
         walker = LogWalker(self.stream, self._logs)
         until_ms = position_ms
@@ -154,6 +171,15 @@ class Comparison:
 
     def _note(self, **changed: Any) -> None:
         self.progress = self.progress._replace(**changed)
+
+
+def shortest_duration(ms: int) -> str:
+    """As `since` takes it, rounded up: `10m`, `91s`, `2h`."""
+    seconds = -(-ms // 1000)
+    for unit, length in (("h", 3600), ("m", 60)):
+        if seconds and seconds % length == 0:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
 
 
 def _told(stream: Stream, one: Missed, *, appended: bool) -> MissingReport:

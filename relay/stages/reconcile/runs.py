@@ -33,12 +33,14 @@ class ComparisonRuns:
         self._comparisons.append(comparison)
 
     def start(self, request: ComparisonRequest) -> ComparisonRun:
-        """Raises ComparisonRefused while another one runs, and if there is nothing to compare."""
+        """Raises ComparisonRefused while another one runs, if there is nothing to compare, or not yet."""
         if self._task is not None and not self._task.done():
             raise ComparisonRefused("a comparison is running; wait for it or cancel it")
         compared = [comparison for comparison in self._comparisons if request.asks(comparison.stream)]
         if not compared:
             raise ComparisonRefused("no such stream with a known logs endpoint", unknown=True)
+        for comparison in compared:
+            comparison.refuse_too_short(request)
         self._missing = []
         self._compared = compared
         for comparison in compared:

@@ -91,7 +91,7 @@ def test_there_may_be_more(api: ToldApi, letters: Command) -> None:
 def test_wrong_times_are_wrong_use(api: ToldApi, letters: Command) -> None:
     api.refuse("GET", LIST, 400, "since must be how long ago")
     result = letters("list", "--since", "soon")
-    assert (result.exit_code, result.stderr) == (2, "relay dead-letters list: since must be how long ago\n")
+    assert (result.exit_code, result.stderr) == (2, "relay dead-letters list: --since must be how long ago\n")
 
 
 def test_one_with_its_attempts(api: ToldApi, letters: Command) -> None:

@@ -189,6 +189,13 @@ def test_a_refusal_says_why(reconcile: Command, api: Api, status: int, code: int
     assert "relay reconcile: for a reason" in result.output
 
 
+def test_a_span_that_is_too_short_is_refused_by_its_option(reconcile: Command, api: Api) -> None:
+    api.start = (400, {"detail": "since must be more than 10m: the reports of the last 10m may still come"})
+    result = reconcile("--since", "5m")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("relay reconcile: --since must be more than 10m: ")
+
+
 def test_ctrl_c_cancels_the_run(reconcile: Command, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(_seconds: float) -> None:
         raise KeyboardInterrupt

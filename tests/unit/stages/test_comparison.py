@@ -8,6 +8,7 @@ from relay.domain.comparison import ComparisonRequest, MissingReport, Place, Run
 from relay.domain.gaps import OpenGap
 from relay.ports import ComparisonRefused, LogsRefused, LogsUnavailable
 from relay.stages.reconcile import ComparisonRuns
+from relay.stages.reconcile.comparison import shortest_duration
 from tests.unit.stages.reconcile_fakes import HOUR_MS, MINUTE_MS, NOW_MS, STREAM, Bench, row
 
 DAY = ComparisonRequest(since_seconds=86400)
@@ -171,6 +172,35 @@ async def test_what_does_not_exist_is_not_compared(request_: ComparisonRequest) 
     with pytest.raises(ComparisonRefused) as refused:
         runs(bench()).start(request_)
     assert refused.value.unknown
+
+
+@pytest.mark.parametrize(
+    ("since_seconds", "refused"), [(300.0, True), (600.0, True), (600.001, False)], ids=["5m", "10m", "more"]
+)
+async def test_a_span_whose_reports_may_all_still_come_is_refused(since_seconds: float, refused: bool) -> None:
+    started = runs(bench())
+    if not refused:
+        started.start(ComparisonRequest(since_seconds))
+        await started.cancel()
+        return
+    with pytest.raises(ComparisonRefused, match=r"since must be more than 10m: .*settle_seconds of acme") as told:
+        started.start(ComparisonRequest(since_seconds))
+    assert (told.value.wrong, told.value.unknown) == (True, False)
+    assert started.last() is None
+
+
+async def test_a_span_that_is_not_settled_since_the_queue_is_never_empty_fails() -> None:
+    made = bench()
+    made.journal.drained_ms = None
+    await compared(made, ComparisonRequest(since_seconds=3600.0))
+    progress = made.comparison.progress
+    assert (progress.state, progress.calls, progress.since_ms) == (RunState.FAILED, 0, None)
+    assert "only what is older than 100m can be compared: use more than that as --since" in progress.error
+
+
+@pytest.mark.parametrize(("ms", "told"), [(600_000, "10m"), (90_001, "91s"), (7_200_000, "2h"), (1, "1s")])
+def test_durations_are_told_as_they_are_given(ms: int, told: str) -> None:
+    assert shortest_duration(ms) == told
 
 
 async def test_a_cancelled_run_says_so() -> None:

@@ -170,7 +170,11 @@ async def test_other_runs_are_gone(client: Client, runs: ToldRuns, method: str, 
 
 @pytest.mark.parametrize(
     ("refusal", "status"),
-    [(ComparisonRefused("a comparison is running"), 409), (ComparisonRefused("no such stream", unknown=True), 404)],
+    [
+        (ComparisonRefused("a comparison is running"), 409),
+        (ComparisonRefused("no such stream", unknown=True), 404),
+        (ComparisonRefused("since must be more than 10m", wrong=True), 400),
+    ],
 )
 async def test_a_run_that_cannot_be_started(
     client: Client, runs: ToldRuns, refusal: ComparisonRefused, status: int
