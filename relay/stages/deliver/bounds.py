@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 import structlog
@@ -53,6 +54,12 @@ class Bounds:
         self._checked_at_seconds = time.monotonic() - (1 - uniform()) * CHECK_SECONDS  # not all callbacks at once
         self._shed_reports = 0
         """Since it was last told."""
+        self._given_up: Counter[str] = Counter()
+        """By reason, reports whose last attempt failed, since it was last told."""
+
+    def given_up(self, reports: int, reason: str) -> None:
+        """Reports became dead letters after an attempt; it is told with the next look, for all together."""
+        self._given_up[reason] += reports
 
     async def keep(self, recorder: Recorder, unstored: Callable[[], Iterable[Job]]) -> None:
         """Keep `max_backlog`, and give up what is too old while the callback fails or is paused.
@@ -67,6 +74,7 @@ class Bounds:
         allowed = self._gate.allowed_backlog(self._stream, self._config.max_backlog)
         created_before_ms = self._too_old_ms()
         too_much = backlog.stored + backlog.unread > allowed or _oldest_ms(backlog) < created_before_ms
+        self._tell_given_up()
         self.shedding = too_much and await self._shed(recorder, unstored, allowed, created_before_ms)
         self._checked_at_seconds = time.monotonic()
         if not self.shedding:
@@ -104,6 +112,12 @@ class Bounds:
         if reports:
             name, stream = self._config.name, str(self._stream)
             log.warning("backlog to dead letters", callback=name, stream=stream, reports=reports)
+
+    def _tell_given_up(self) -> None:
+        given_up, self._given_up = self._given_up, Counter()
+        for reason, reports in given_up.items():
+            name, stream = self._config.name, str(self._stream)
+            log.warning("given up, dead letters", callback=name, stream=stream, reports=reports, reason=reason)
 
 
 def _oldest_ms(backlog: Backlog) -> float:

@@ -13,6 +13,7 @@ from relay.domain.delivery import (
     AFTER_RATE_LIMIT_SECONDS,
     SLOW_DOWN,
     AttemptOutcome,
+    Dead,
     Decision,
     Delivered,
     Try,
@@ -348,6 +349,8 @@ class Deliver:
         success, outcome = is_success(result.status), attempt_outcome(result.status)
         job.result = result
         job.decision = DELIVERED if success else self._judge(job, result)
+        if isinstance(job.decision, Dead):
+            self._bounds.given_up(len(job.members), job.decision.reason)
         if self._recorder is not None:
             self._recorder.ended(job)
         self._wake_soon()

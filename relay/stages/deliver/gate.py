@@ -10,6 +10,7 @@ import structlog
 from relay.config import CallbackConfig
 from relay.domain.pace import Pace
 from relay.domain.pausing import (
+    FAILURES_UNTIL_SPARED,
     FIRST_DISTANCE_SECONDS,
     HALF_OPEN_DISTANCE_SECONDS,
     SPARED_DISTANCE_SECONDS,
@@ -147,6 +148,8 @@ class Gate:
             self._asked_until = max(self._asked_until, now + hold_seconds)
         if slow_down:
             self._limit = max(1, self._limit // 2)
+        if self._run.failures == FAILURES_UNTIL_SPARED:
+            log.warning("callback fails, it gets single attempts", callback=self.name, reason=reason)
         if self._run.spared:
             self._spare(now)
         self._invite()
@@ -223,10 +226,11 @@ class Gate:
             self._show()
 
     def _recover(self) -> None:
-        half_open, failures = self._half_open, self._run.failures
+        run, half_open = self._run, self._half_open
         self._forgive()
+        if run.spared:
+            log.info("callback works again", callback=self.name, failures=run.failures)
         if half_open:
-            log.info("callback works again", callback=self.name, failures=failures)
             self._show()
 
     def _forgive(self) -> None:

@@ -115,7 +115,7 @@ class Publish:
     async def _publish_next(self) -> float:
         position = self._position
         if position is None:
-            position = await self._take_over()
+            position = await self._take_over_counted()
         batch = await self._reader.next_batch(position)
         if not batch.entries:
             return await self._idle(position)
@@ -124,6 +124,15 @@ class Publish:
         except SinkError as error:
             return await self._after(error, batch)
         return 0
+
+    async def _take_over_counted(self) -> int:
+        """A Kafka that is away from the start must show where one that goes away later does."""
+        started = time.monotonic()
+        try:
+            return await self._take_over()
+        except SinkError as error:
+            self._telemetry.transaction_finished(_outcome(error), time.monotonic() - started)
+            raise
 
     async def _take_over(self) -> int:
         """Open a producer and find the position; only then may seqs be given and records be sent."""

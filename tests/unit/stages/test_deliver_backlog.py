@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.unit.stages.deliver_journal import NO_ANSWER, OK, ToldSender, journal_of
 from tests.unit.stages.deliver_rig import START_MS, Rig, settled, until
@@ -70,3 +71,19 @@ async def test_after_a_long_stop_old_reports_are_still_sent() -> None:
         await until(lambda: journal.position == 5)
     assert len(sender.posts) == 5
     assert journal.dead == []
+
+
+@pytest.mark.usefixtures("often_checked")
+async def test_what_is_given_up_after_an_attempt_is_told_for_all_together() -> None:
+    journal, sender = journal_of(3), ToldSender(NO_ANSWER)
+    journal.entries = [one._replace(received_at_ms=START_MS) for one in journal.entries]
+    rig = Rig(journal, sender, retry={"initial_seconds": 5, "max_age_seconds": 5})
+    with capture_logs() as lines:
+        async with rig.running():
+            await until(lambda: len(journal.deliveries) == 3)
+            rig.pass_seconds(5)
+            await until(lambda: len(journal.dead) == 3)
+            await until(lambda: sum(line.get("reports", 0) for line in lines) == 3)
+    told = [line for line in lines if line["event"] == "given up, dead letters"]
+    assert {line["callback"] for line in told} == {"billing"}
+    assert {line["reason"] for line in told} == {"not delivered within 5 s; last try: connection: refused"}

@@ -83,6 +83,22 @@ async def test_ten_in_a_row_and_thirty_seconds_make_it_half_open() -> None:
     told.gate.withdraw(nobody)
 
 
+async def test_that_it_fails_and_works_again_is_logged_once_each() -> None:
+    told = Told(concurrency=20)
+    with capture_logs() as logged:
+        told.fail(9)
+        assert logged == []
+        told.fail(5)
+        told.now += 60
+        assert told.enter()
+        told.gate.succeeded()
+    assert [(line["event"], line["log_level"]) for line in logged] == [
+        ("callback fails, it gets single attempts", "warning"),
+        ("callback works again", "info"),
+    ]
+    told.gate.withdraw(nobody)
+
+
 async def test_thirty_seconds_of_few_failures_do_not() -> None:
     told = Told()
     for _ in range(9):

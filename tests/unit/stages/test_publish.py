@@ -152,6 +152,7 @@ async def test_while_the_broker_is_down_it_waits_longer_each_time_and_says_so(
 
     assert waits == [0.25, 0.5, 1, 2, 4, 8, 16, 30, 30, 30]
     assert rig.health.degraded == {"publish/acme/sms": "connection refused"}
+    assert sample(rig, "relay_kafka_transactions_total", outcome="unavailable") == 10
 
 
 async def test_new_entries_do_not_make_it_knock_sooner(rig: Rig) -> None:
