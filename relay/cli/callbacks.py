@@ -7,14 +7,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from relay.cli.output import DONE, FAILED, WRONG, print_json, visible
 from relay.cli.remote import Refused, RunningRelay, refused, running_relay
 from relay.cli.status import age
+from relay.cli.tables import Column, print_table
 
 PATH = "/api/v1/callbacks"
 TEST_TIMEOUT_SECONDS = 3600.0
@@ -130,30 +126,37 @@ def _relay(place: Place) -> RunningRelay:
     return running_relay(url=url, config=config, token_file=token_file, token=token)
 
 
+COLUMNS = (
+    Column("callback"),
+    Column("state"),
+    Column("since", right=True),
+    Column("backlog", right=True),
+    Column("oldest", right=True),
+    Column("dead letters", right=True),
+    Column("in flight", right=True),
+    Column("reason", note=True),
+)
+
+
 def _print_table(callbacks: list[dict[str, Any]]) -> None:
-    table = Table(box=box.SIMPLE, pad_edge=False)
-    table.add_column("callback", no_wrap=True)
-    table.add_column("state", no_wrap=True)
-    table.add_column("since", justify="right")
-    table.add_column("backlog", justify="right")
-    table.add_column("oldest", justify="right")
-    table.add_column("dead letters", justify="right")
-    table.add_column("in flight", justify="right")
-    table.add_column("reason", overflow="fold")
+    if not callbacks:
+        sys.stdout.write("no callbacks are configured\n")
+        return
     now = datetime.now(UTC)
-    for one in callbacks:
-        cells = (
-            one["name"],
-            one["state"].replace("_", " "),
-            _age(one["since"], now),
-            _number(one["backlog"]),
-            _age(one["oldest_backlog_at"], now),
-            _number(one["dead_letters"]),
-            str(one["in_flight"]),
-            one["reason"] or "",
-        )
-        table.add_row(*(escape(visible(cell)) for cell in cells))
-    Console(highlight=False).print(table if callbacks else "no callbacks are configured")
+    print_table(COLUMNS, [_cells(one, now) for one in callbacks])
+
+
+def _cells(one: dict[str, Any], now: datetime) -> tuple[str, ...]:
+    return (
+        one["name"],
+        one["state"].replace("_", " "),
+        _age(one["since"], now),
+        _number(one["backlog"]),
+        _age(one["oldest_backlog_at"], now),
+        _number(one["dead_letters"]),
+        str(one["in_flight"]),
+        one["reason"] or "",
+    )
 
 
 def _age(at: str | None, now: datetime) -> str:

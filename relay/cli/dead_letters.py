@@ -7,17 +7,16 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from relay.cli.life import attempt_line
 from relay.cli.output import DONE, FAILED, WRONG, complain, print_json, visible
 from relay.cli.place import Place, relay_at
 from relay.cli.remote import Refused, RunningRelay, refused
 from relay.cli.status import age
+from relay.cli.tables import Column, print_table
 
 PATH = "/api/v1/dead-letters"
 PAGE = 1000
@@ -210,28 +209,35 @@ def _refused(command: str, error: Refused) -> int:
     return refused(f"dead-letters {command}", Refused(str(error), code=WRONG) if wrong else error)
 
 
+COLUMNS = (
+    Column("id", right=True),
+    Column("callback"),
+    Column("stream"),
+    Column("messageId"),
+    Column("tries", right=True),
+    Column("dead", right=True),
+    Column("reason", note=True),
+)
+
+
 def _print_table(letters: list[dict[str, Any]]) -> None:
-    table = Table(box=box.SIMPLE, pad_edge=False)
-    table.add_column("id", justify="right", no_wrap=True)
-    table.add_column("callback", no_wrap=True)
-    table.add_column("stream")
-    table.add_column("messageId", overflow="fold")
-    table.add_column("tries", justify="right")
-    table.add_column("dead", justify="right")
-    table.add_column("reason", overflow="fold")
+    if not letters:
+        sys.stdout.write("there are no dead letters\n")
+        return
     now = datetime.now(UTC)
-    for letter in letters:
-        cells = (
-            str(letter["id"]),
-            letter["callback"],
-            f"{letter['source']}/{letter['kind']}",
-            _some(letter["message_ids"]),
-            str(letter["attempts"]),
-            age(letter["dead_at"], now),
-            letter["reason"][:MOST_REASON_CHARACTERS] + ("" if letter["has_body"] else " (no body)"),
-        )
-        table.add_row(*(escape(visible(cell)) for cell in cells))
-    Console(highlight=False).print(table if letters else "there are no dead letters")
+    print_table(COLUMNS, [_cells(letter, now) for letter in letters])
+
+
+def _cells(letter: dict[str, Any], now: datetime) -> tuple[str, ...]:
+    return (
+        str(letter["id"]),
+        letter["callback"],
+        f"{letter['source']}/{letter['kind']}",
+        _some(letter["message_ids"]),
+        str(letter["attempts"]),
+        age(letter["dead_at"], now),
+        letter["reason"][:MOST_REASON_CHARACTERS] + ("" if letter["has_body"] else " (no body)"),
+    )
 
 
 def _some(message_ids: list[str]) -> str:

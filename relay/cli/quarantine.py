@@ -7,15 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from relay.cli.bytes_shown import shown_bytes
 from relay.cli.output import DONE, FAILED, WRONG, complain, print_json, visible
 from relay.cli.remote import Refused, RunningRelay, refused, running_relay
 from relay.cli.status import age
+from relay.cli.tables import Column, print_table
 
 PATH = "/api/v1/quarantine"
 PAGE = 1000
@@ -176,24 +172,31 @@ def _relay(place: Place) -> RunningRelay:
     return running_relay(url=url, config=config, token_file=token_file, token=token)
 
 
+COLUMNS = (
+    Column("id", right=True),
+    Column("stream"),
+    Column("received", right=True),
+    Column("bytes", right=True),
+    Column("reason", note=True),
+)
+
+
 def _print_table(entries: list[dict[str, Any]]) -> None:
-    table = Table(box=box.SIMPLE, pad_edge=False)
-    table.add_column("id", justify="right", no_wrap=True)
-    table.add_column("stream")
-    table.add_column("received", justify="right")
-    table.add_column("bytes", justify="right")
-    table.add_column("reason", overflow="fold")
+    if not entries:
+        sys.stdout.write("nothing is in quarantine\n")
+        return
     now = datetime.now(UTC)
-    for entry in entries:
-        cells = (
-            str(entry["id"]),
-            f"{entry['source']}/{entry['kind']}",
-            age(entry["received_at"], now),
-            f"{entry['size']:,}",
-            ("done: " if entry["done_at"] else "") + entry["reason"][:MOST_REASON_CHARACTERS],
-        )
-        table.add_row(*(escape(visible(cell)) for cell in cells))
-    Console(highlight=False).print(table if entries else "nothing is in quarantine")
+    print_table(COLUMNS, [_cells(entry, now) for entry in entries])
+
+
+def _cells(entry: dict[str, Any], now: datetime) -> tuple[str, ...]:
+    return (
+        str(entry["id"]),
+        f"{entry['source']}/{entry['kind']}",
+        age(entry["received_at"], now),
+        f"{entry['size']:,}",
+        ("done: " if entry["done_at"] else "") + entry["reason"][:MOST_REASON_CHARACTERS],
+    )
 
 
 def _described(entry: dict[str, Any]) -> Iterator[tuple[str, str]]:

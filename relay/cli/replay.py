@@ -5,16 +5,15 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from relay.cli.output import DONE, FAILED, WRONG, complain, print_json, visible
 from relay.cli.place import Place, relay_at
 from relay.cli.remote import Refused, RunningRelay, refused
 from relay.cli.status import age
+from relay.cli.tables import Column, print_table
 
 PATH = "/api/v1/replays"
 LOOK_EVERY_SECONDS = 0.5
@@ -157,24 +156,38 @@ def _refused(error: Refused) -> int:
     return refused("replay", Refused(str(error), code=WRONG) if wrong else error)
 
 
+COLUMNS = (
+    Column("id", right=True),
+    Column("callback"),
+    Column("state"),
+    Column("since"),
+    Column("until"),
+    Column("started", right=True),
+    Column("queued", right=True),
+    Column("delivered", right=True),
+    Column("pending", right=True),
+    Column("dead", right=True),
+)
+
+
 def _print_table(runs: list[dict[str, Any]]) -> None:
-    table = Table(box=box.SIMPLE, pad_edge=False)
-    for name in ("id", "callback", "state", "since", "until", "started", "sent", "pending", "dead"):
-        table.add_column(name, justify="left" if name in {"callback", "state"} else "right")
+    if not runs:
+        sys.stdout.write("there are no replays\n")
+        return
     now = datetime.now(UTC)
-    for run in runs:
-        numbers = (f"{run[name]:,}" for name in ("reports", "pending", "dead"))
-        cells = (
-            str(run["id"]),
-            run["callback"],
-            run["state"],
-            run["since"][:19],
-            run["until"][:19],
-            age(run["started_at"], now),
-            *numbers,
-        )
-        table.add_row(*(escape(visible(cell)) for cell in cells))
-    Console(highlight=False).print(table if runs else "there are no replays")
+    print_table(COLUMNS, [_cells(run, now) for run in runs])
+
+
+def _cells(run: dict[str, Any], now: datetime) -> tuple[str, ...]:
+    return (
+        str(run["id"]),
+        run["callback"],
+        run["state"],
+        run["since"][:19] + "Z",
+        run["until"][:19] + "Z",
+        age(run["started_at"], now),
+        *(f"{run[name]:,}" for name in ("reports", "delivered", "pending", "dead")),
+    )
 
 
 def complain_of(problem: str) -> int:

@@ -1,17 +1,17 @@
 """`relay status`: asks a running relay over HTTP."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from relay.cli.output import DONE, FAILED, print_json, visible
+from relay.cli.output import DONE, FAILED, print_json, size, visible
 from relay.cli.remote import Refused, refused, running_relay
+from relay.cli.tables import Column, print_table
 
 STREAM_COLUMNS = {
     "last_successful_poll_at": "polled",
@@ -41,30 +41,24 @@ def show_status(
 
 
 def _print(status: dict[str, Any]) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     console.print(
-        f"{status['instance']}: [bold]{status['status']}[/bold], version {status['version']}, "
+        f"{escape(status['instance'])}: [bold]{status['status']}[/bold], version {status['version']}, "
         f"since {status['started_at']}"
     )
     for name, reason in status["degraded"].items():
         console.print(f"  [red]{escape(visible(name))}[/red]: {escape(visible(reason))}")
     if status["journal"]:
-        console.print(f"journal {status['journal']['size_bytes']:,} bytes, {status['journal']['free_bytes']:,} free")
-    console.print(
-        _table("stream", STREAM_COLUMNS, [(f"{row['source']}/{row['kind']}", row) for row in status["streams"]])
-    )
+        console.print(f"journal {size(status['journal']['size_bytes'])}, {size(status['journal']['free_bytes'])} free")
+    _print_table("stream", STREAM_COLUMNS, [(f"{row['source']}/{row['kind']}", row) for row in status["streams"]])
     if status["callbacks"]:
-        console.print(_table("callback", CALLBACK_COLUMNS, [(row["name"], row) for row in status["callbacks"]]))
+        _print_table("callback", CALLBACK_COLUMNS, [(row["name"], row) for row in status["callbacks"]])
 
 
-def _table(what: str, columns: Mapping[str, str], rows: Sequence[tuple[str, dict[str, Any]]]) -> Table:
-    table = Table(box=box.SIMPLE, pad_edge=False)
-    table.add_column(what)
-    for title in columns.values():
-        table.add_column(title, justify="right")
-    for name, row in rows:
-        table.add_row(escape(name), *(_cell(key, row.get(key)) for key in columns))
-    return table
+def _print_table(what: str, columns: Mapping[str, str], rows: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    titles = (Column(what), *(Column(title, right=True) for title in columns.values()))
+    sys.stdout.write("\n")
+    print_table(titles, [(name, *(_cell(key, row.get(key)) for key in columns)) for name, row in rows])
 
 
 def _cell(key: str, value: Any) -> str:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from relay.cli.output import print_json, visible
+from relay.cli.output import print_json, size, visible
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,18 @@ def test_json_is_escaped_and_means_the_same(capsys: pytest.CaptureFixture[str]) 
     assert json.loads(printed) == value
     assert "\\u001b[2J \\u009b \\u007f \\u202e \\udb40\\udc01" in printed
     assert "ü" in printed
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [
+        (0, "0 bytes"),
+        (8192, "8,192 bytes"),
+        (1_048_575, "1,048,575 bytes"),
+        (1_048_576, "1.0 MiB"),
+        (40_000_000_000, "37.3 GiB"),
+        (3_300_000_000_000, "3.0 TiB"),
+    ],
+)
+def test_sizes_are_legible(count: int, told: str) -> None:
+    assert size(count) == told

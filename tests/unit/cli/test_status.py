@@ -65,7 +65,7 @@ def test_status_as_text(relay_command: Command, url: str) -> None:
         "acme/sms",
         "12,345",
         "billing",
-        "8,192 bytes",
+        "8,192 bytes, 2.9 MiB free",
     ):
         assert text in result.stdout
     assert "canary" not in result.output
