@@ -47,6 +47,13 @@ PAUSED_CHECK_SECONDS = 1.0
 COMMIT_RETRY_SECONDS = 1.0
 FAILURES_DEGRADED = 3
 REFUSED = frozenset({PollOutcome.UNAUTHORIZED, PollOutcome.FORBIDDEN})
+CURES = {
+    PollOutcome.UNAUTHORIZED: "; check the credentials in the source's auth, relay goes on trying",
+    PollOutcome.FORBIDDEN: "; the account may not read this queue: ask Infobip, relay goes on trying",
+    PollOutcome.CLIENT_ERROR: "; check base_url, and path of an endpoint of your own",
+    PollOutcome.REDIRECT: "; base_url must be the address that answers itself",
+}
+"""What is said beside the outcome to whoever must do something."""
 
 
 class Intake:
@@ -273,14 +280,20 @@ class Intake:
             error=answer.error,
         )
         if verdict.outcome in REFUSED or self._pace.failures >= FAILURES_DEGRADED:
-            status = "" if answer.status is None else f" (status {answer.status})"
-            self._degrade("failing", f"polls of source {self._stream.source} fail: {verdict.outcome}{status}")
+            self._degrade("failing", f"polls of source {self._stream.source} fail: {_in_words(answer, verdict)}")
 
     def _degrade(self, what: str, reason: str) -> None:
         self._health.degrade(f"intake {self._stream} {what}", reason)
 
     def _recover(self, what: str) -> None:
         self._health.recover(f"intake {self._stream} {what}")
+
+
+def _in_words(answer: Answer, verdict: Verdict) -> str:
+    """How the polls of a stream fail, with the cure where it is known."""
+    status = "" if answer.status is None else f" (status {answer.status})"
+    error = f": {answer.error}" if answer.error else ""
+    return f"{verdict.outcome}{status}{error}{CURES.get(verdict.outcome, '')}"
 
 
 async def _to_the_end(work: Coroutine[None, None, float]) -> float:

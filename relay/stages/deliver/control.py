@@ -42,10 +42,20 @@ class CallbackControl:
     def standing(self) -> Standing:
         return self._gate.standing
 
-    async def pause(self, reason: str) -> None:
-        """Raises JournalError: it is paused, but would not be after a restart; that is tried again."""
-        self._gate.pause(Pause(PausedBy.HAND, reason, self._now_ms()))
+    async def pause(self, reason: str) -> bool:
+        """Whether it was paused before: then it still is since then, and for the same reason unless another is given.
+
+        Raises JournalError: it is paused, but would not be after a restart; that is tried again.
+        """
+        before = self._gate.standing.pause
+        pause = Pause(PausedBy.HAND, reason, self._now_ms())
+        if before is not None:
+            known = before.reason if before.by is PausedBy.HAND else before.told
+            pause = pause._replace(reason=reason or known, at_ms=before.at_ms)
+        if pause != before:
+            self._gate.pause(pause)
         await self._gate.keep(self._journal)
+        return before is not None
 
     async def resume(self) -> bool:
         """Whether it was paused or half open. Raises JournalError: it would be paused again after a restart."""

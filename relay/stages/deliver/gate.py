@@ -244,7 +244,7 @@ class Gate:
         state = self.state
         self._telemetry.callback_paused(self.name, state is not GateState.OPEN)
         if self._pause is not None:
-            self._health.degrade(self._component, self._pause.told)
+            self._health.degrade(self._component, f"{self._pause.told}; relay callbacks resume {self.name}")
         elif state is GateState.HALF_OPEN:
             self._health.degrade(self._component, f"{self._run.failures} attempts failed in a row: {self._run.reason}")
         else:

@@ -45,7 +45,10 @@ async def test_a_paused_callback_gets_nothing_until_it_is_resumed(pause: Pause, 
         told.now += 1_000_000
         assert not told.enter()
         assert told.gate.state is GateState.PAUSED
-        assert (told.health.degraded, told.metric) == ({"callback/billing": told_as}, 1)
+        assert (told.health.degraded, told.metric) == (
+            {"callback/billing": f"{told_as}; relay callbacks resume billing"},
+            1,
+        )
         assert told.gate.resume()
     assert called == ["resumed"]
     assert told.enter()

@@ -160,7 +160,10 @@ async def test_a_source_that_refuses_us_is_probed_slowly_and_named(status: int) 
     waits = [await bench.poll(answered(REFUSAL, status=status)) for _ in range(7)]
     assert waits == [15, 30, 60, 120, 240, 300, 300]
     assert bench.telemetry.of("source_authorized") == [("acme", False)] * 7
-    assert [reason for reason in bench.health.degraded.values() if "source acme" in reason]
+    (reason,) = bench.health.degraded.values()
+    assert "source acme fail" in reason
+    assert f"(status {status})" in reason
+    assert {401: "check the credentials", 403: "the account may not read"}[status] in reason
 
     await bench.poll(answered())
     assert bench.telemetry.of("source_authorized")[-1] == ("acme", True)
