@@ -277,6 +277,7 @@ class Intake:
             outcome=verdict.outcome,
             status=answer.status,
             gap=verdict.gap,
+            last_good_seconds_ago=round(self._monotonic() - self._succeeded_at, 1),
             error=answer.error,
         )
         if verdict.outcome in REFUSED or self._pace.failures >= FAILURES_DEGRADED:
