@@ -3,12 +3,14 @@
 The one boundary at which errors of aiokafka, TLS and sockets become a `SinkError` with place and cure.
 """
 
+import asyncio
 import ssl
 from collections.abc import Mapping
 
 from aiokafka import errors
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_exponential
 
+from relay.observe.plain_words import plain_words, speaks_no_tls
 from relay.ports import ProducerFenced, RecordsRefused, SinkError, SinkUnavailable, StreamBlocked, TransactionIndefinite
 
 
@@ -80,6 +82,9 @@ BLOCKED: Mapping[type[Exception], str] = {
 """What waits for somebody to change something outside, and what to change."""
 
 
+NO_TLS_CURE = "set kafka.security.protocol to PLAINTEXT or SASL_PLAINTEXT, or name the port of a listener with TLS"
+
+
 def asking_again(patience_seconds: float) -> AsyncRetrying:
     """For requests that change nothing: again while leaders and coordinators move or load, then the error itself."""
     return AsyncRetrying(
@@ -102,16 +107,25 @@ def translate(error: BaseException, doing: str) -> SinkError:
         return RecordsRefused(text)
     if isinstance(cause, FENCED):
         return ProducerFenced(text)
-    for kind, cure in BLOCKED.items():
-        if isinstance(cause, kind):
-            return StreamBlocked(f"{text}; {cure}")
-    return SinkUnavailable(text)
+    cure = _cure(cause)
+    return StreamBlocked(f"{text}; {cure}") if cure else SinkUnavailable(text)
+
+
+def _cure(cause: BaseException) -> str | None:
+    """What somebody has to change; None: it may pass by itself."""
+    if speaks_no_tls(cause):
+        return NO_TLS_CURE
+    return next((cure for kind, cure in BLOCKED.items() if isinstance(cause, kind)), None)
 
 
 def describe(error: BaseException) -> str:
-    """One line: the error's name in Kafka's words if it has one, and what else it says."""
+    """One line: plain words for connections; else the error's name, as Kafka calls it if it does, and what it says."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, asyncio.IncompleteReadError):
+        return "the connection was closed before an answer; is a Kafka broker there, and kafka.security.protocol right?"
+    if isinstance(error, OSError):
+        return plain_words(error)
     said = str(error).strip()
     name = getattr(error, "message", None) or type(error).__name__
     return said if name in said else f"{name} {said}".strip()

@@ -6,6 +6,7 @@ import aiohttp
 from aiohttp.http import HttpProcessingError
 
 from relay.config import SecretUnreadable
+from relay.observe.plain_words import plain_words, speaks_no_tls
 from relay.sinks.connector import AddressRefused, AnswerTooLarge
 from relay.sinks.request_head import HeaderUnusable
 from relay.sinks.signing import SecretUnusable
@@ -30,7 +31,7 @@ def _classify(error: BaseException, timeout_seconds: float) -> tuple[str, str]:
         case aiohttp.ClientConnectorError(os_error=AddressRefused()):
             return "address", _reason(error)
         case aiohttp.ClientConnectorDNSError():
-            return "dns", _reason(error.os_error)
+            return "dns", plain_words(error.os_error)
         case aiohttp.ClientConnectorCertificateError():
             return "tls", str(error.certificate_error)
         case aiohttp.ClientSSLError() | ssl.SSLError():
@@ -67,10 +68,10 @@ def _classify_by_configuration(error: BaseException) -> tuple[str, str]:
             return "request", type(error).__name__
 
 
-def _reason(error: BaseException) -> str:
-    """The system's words for it; some errors carry a number alone, some nothing."""
+def _reason(error: Exception) -> str:
+    """In plain words; some errors carry a number alone, some nothing."""
     if isinstance(error, aiohttp.ClientConnectorError):
         return _reason(error.os_error)
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, OSError) and not isinstance(error, AddressRefused):
+        return plain_words(error) + ("; was http:// meant?" if speaks_no_tls(error) else "")
     return str(error) or type(error).__name__

@@ -27,9 +27,7 @@ async def test_nobody_listens(tmp_path: Path) -> None:
     place = Place(f"127.0.0.1:{port}")
     began = time.monotonic()
 
-    with pytest.raises(
-        SinkUnavailable, match=rf"cannot connect to Kafka at 127\.0\.0\.1:{port}: ConnectionRefusedError"
-    ):
+    with pytest.raises(SinkUnavailable, match=rf"cannot connect to Kafka at 127\.0\.0\.1:{port}: connection refused"):
         await place.open_sink(deadline_seconds=5)
 
     assert time.monotonic() - began < 3

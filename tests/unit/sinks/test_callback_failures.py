@@ -42,14 +42,13 @@ async def test_refused(connect: Connect) -> None:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
         result = await connect(f"http://127.0.0.1:{port}/").post(STREAM, [entry()], now_ms())
-    assert result.status is None
-    assert result.error.startswith("connection: ")
+    assert (result.status, result.error) == (None, "connection: connection refused")
 
 
 async def test_unknown_host(connect: Connect) -> None:
     result = await connect("http://no-such-host.invalid/").post(STREAM, [entry()], now_ms())
     assert result.status is None
-    assert result.error.startswith("dns: ")
+    assert result.error in {"dns: unknown host name", "dns: temporary failure in name resolution"}
 
 
 async def test_a_name_server_that_hangs_holds_up_neither_us_nor_others(

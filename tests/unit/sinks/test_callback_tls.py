@@ -107,7 +107,8 @@ async def test_an_address_is_verified_as_such(serve: Serve, ca_file: Path, conne
 async def test_a_server_without_tls(receiver: CallbackReceiver, connect: Connect) -> None:
     result = await connect(receiver.url.replace("http://", "https://")).post(STREAM, [entry()], now_ms())
     assert result.status is None
-    assert result.error.startswith("tls: ")
+    assert result.error.startswith("tls: TLS failed: no TLS is spoken there (")
+    assert result.error.endswith("; was http:// meant?")
 
 
 async def test_a_client_certificate_is_shown(

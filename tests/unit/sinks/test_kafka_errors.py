@@ -1,5 +1,7 @@
 """What each error of Kafka means for a stream."""
 
+import asyncio
+import socket
 import ssl
 
 import pytest
@@ -7,6 +9,9 @@ from aiokafka import errors
 
 from relay.ports import ProducerFenced, RecordsRefused, SinkError, SinkUnavailable, StreamBlocked, TransactionIndefinite
 from relay.sinks.kafka_errors import EndTxnUnansweredError, translate
+
+NO_TLS = ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)")
+NO_TLS.reason = "WRONG_VERSION_NUMBER"
 
 
 @pytest.mark.parametrize(
@@ -50,10 +55,21 @@ def test_the_cause_inside_aiokafkas_wrapper_decides() -> None:
     [
         (TimeoutError(), SinkUnavailable, "opening: no answer in time"),
         (
-            ConnectionRefusedError(111, "refused"),
+            ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 1)"),
             SinkUnavailable,
-            "opening: ConnectionRefusedError [Errno 111] refused",
+            "opening: connection refused",
         ),
+        (
+            socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+            SinkUnavailable,
+            "opening: unknown host name",
+        ),
+        (
+            asyncio.IncompleteReadError(b"HTTP", 1213486160),
+            SinkUnavailable,
+            "opening: the connection was closed before an answer",
+        ),
+        (NO_TLS, StreamBlocked, "no TLS is spoken there (wrong version number); set kafka.security.protocol to PLAIN"),
         (EndTxnUnansweredError("EndTxn was not answered"), TransactionIndefinite, "EndTxn was not answered"),
         (ssl.SSLCertVerificationError("self-signed"), StreamBlocked, "ca_file"),
         (errors.TopicAuthorizationFailedError("reports"), StreamBlocked, "grant WRITE"),

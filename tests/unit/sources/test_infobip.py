@@ -108,7 +108,7 @@ async def test_nothing_is_sent_where_nobody_listens(make_source: MakeSource) -> 
         port = taken.getsockname()[1]
     got = await make_source(f"http://127.0.0.1:{port}").fetch_reports("sms", limit=None)
     assert (got.sent, got.status, got.failure, got.complete) == (False, None, None, False)
-    assert got.error
+    assert got.error == f"cannot connect to 127.0.0.1:{port}: connection refused"
 
 
 async def test_nothing_is_sent_to_a_name_that_does_not_resolve(make_source: MakeSource) -> None:

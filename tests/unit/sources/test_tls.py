@@ -54,3 +54,11 @@ async def test_an_authority_file_that_is_missing_sends_nothing(
     url = f"https://127.0.0.1:{server.port}"
     got = await make_source(url, ca_file=str(tmp_path / "absent.pem")).fetch_reports("sms", limit=1)
     assert (got.sent, got.failure) == (False, None)
+
+
+async def test_a_server_without_tls_is_told_from_a_wrong_certificate(make_source: MakeSource) -> None:
+    async with TestServer(web.Application()) as server:
+        got = await make_source(f"https://127.0.0.1:{server.port}").fetch_reports("sms", limit=1)
+    assert (got.sent, got.failure) == (False, None)
+    assert "TLS failed: no TLS is spoken there (" in got.error
+    assert got.error.endswith("; was http:// meant?")
