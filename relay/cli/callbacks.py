@@ -45,7 +45,10 @@ def pause_callbacks(place: Place, names: Sequence[str], *, reason: str, as_json:
     def pause(relay: RunningRelay, name: str) -> dict[str, Any]:
         return _object(relay.call("POST", _path(name, "pause"), body={"reason": reason}))
 
-    return _act("pause", place, names, pause, lambda _: "paused", as_json=as_json)
+    def told(one: dict[str, Any]) -> str:
+        return f"was paused since {one['since']}; {one['reason']}" if one.get("was_paused") else "paused"
+
+    return _act("pause", place, names, pause, told, as_json=as_json)
 
 
 def resume_callbacks(place: Place, names: Sequence[str], *, as_json: bool) -> int:

@@ -35,7 +35,7 @@ class Control(Protocol):
     def streams(self) -> Sequence[Stream]: ...
     @property
     def standing(self) -> Standing: ...
-    async def pause(self, reason: str) -> None: ...
+    async def pause(self, reason: str) -> bool: ...
     async def resume(self) -> bool: ...
     async def test(self, stream: Stream) -> SampleSent: ...
 
@@ -65,8 +65,9 @@ class CallbackRoutes:
 
     async def _pause(self, request: web.Request) -> web.Response:
         name, control = self._find(request)
-        await control.pause(_word(await _object(request, "reason"), "reason", MOST_REASON_CHARACTERS) or "")
-        return _json(await self._shown(name, control))
+        reason = _word(await _object(request, "reason"), "reason", MOST_REASON_CHARACTERS) or ""
+        was_paused = await control.pause(reason)
+        return _json({**await self._shown(name, control), "was_paused": was_paused})
 
     async def _resume(self, request: web.Request) -> web.Response:
         name, control = self._find(request)

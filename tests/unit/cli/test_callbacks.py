@@ -122,6 +122,14 @@ def test_pausing_with_a_reason(callbacks: Command, api: Api) -> None:
     assert api.asked == [("POST", "/billing/pause", body), ("POST", "/crm/pause", body)]
 
 
+def test_pausing_what_is_paused(callbacks: Command, api: Api) -> None:
+    before = {"state": "paused", "reason": "paused by hand: a new version", "since": "2023-11-14T22:13:20.000Z"}
+    api.answers = {"/billing/pause": (200, callback(**before) | {"was_paused": True})}
+    assert callbacks("pause", "billing").stdout == (
+        "billing: was paused since 2023-11-14T22:13:20.000Z; paused by hand: a new version\n"
+    )
+
+
 def test_resuming(callbacks: Command, api: Api) -> None:
     api.answers = {
         "/billing/resume": (200, callback() | {"resumed": True}),

@@ -34,10 +34,11 @@ class ToldControl:
         self.error: Exception | None = None
         self.result = PostResult(200, "", None, 0.0123, b"thanks \xff")
 
-    async def pause(self, reason: str) -> None:
+    async def pause(self, reason: str) -> bool:
         self.pauses.append(reason)
         if self.error is not None:
             raise self.error
+        return self.standing.pause is not None
 
     async def resume(self) -> bool:
         if self.error is not None:
@@ -132,6 +133,13 @@ async def test_pausing_takes_a_reason_or_none(client: Client, control: ToldContr
     answer = await client.post(f"{PATH}/billing/pause", headers=TOKEN, json={"reason": "a new version"})
     assert answer.status == 200
     assert control.pauses == ["", "a new version"]
+    assert (await answer.json())["was_paused"] is False
+
+
+async def test_pausing_says_whether_it_was_paused(client: Client, control: ToldControl) -> None:
+    control.standing = PAUSED
+    answer = await client.post(f"{PATH}/billing/pause", headers=TOKEN)
+    assert (await answer.json())["was_paused"] is True
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{", b'{"why":"x"}', b'{"reason":7}', b'{"reason":"%b"}' % (b"x" * 201)])
