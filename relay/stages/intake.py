@@ -100,6 +100,8 @@ class Intake:
         self._drained_at = 0.0
         """When an answer last held all that waited: nothing unread is older."""
         self._unread_noted = False
+        self._answered = False
+        """Whether a good answer came since the start; that is told once."""
         self._paused: NoRoom | None = None
 
     async def step(self) -> float:
@@ -259,6 +261,9 @@ class Intake:
         if drained:
             self._drained_at = self._succeeded_at
         self._unread_noted = False
+        if not self._answered:
+            self._answered = True
+            log.info("polling", stream=str(self._stream), bytes=len(answer.body))
         self._telemetry.poll_succeeded(self._stream, answer.received_at_ms)
         self._recover("unread")
 

@@ -155,6 +155,7 @@ class Publish:
         await self._journal.confirm_cursor(self._lease, self._stream, position, self._cluster_id, self._now_ms())
         self._left_at = None
         self._position = position
+        log.info("publishing", stream=str(self._stream), after_seq=position)
         self._committed_at_ms = 0  # nobody knows when: commit again as soon as there is nothing else to do
         self._confirmed()
         return position
