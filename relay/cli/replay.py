@@ -4,6 +4,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,6 +17,7 @@ from relay.cli.status import age
 from relay.cli.tables import Column, print_table
 
 PATH = "/api/v1/replays"
+CALLBACKS_PATH = "/api/v1/callbacks"
 LOOK_EVERY_SECONDS = 0.5
 COUNT_TIMEOUT_SECONDS = 600.0
 WRONG_STATUSES = frozenset({400, 404})
@@ -29,7 +31,9 @@ def begin(place: Place, request: dict[str, Any], *, detach: bool, as_json: bool)
         relay = relay_at(place)
         run = relay.call("POST", PATH, body=request, timeout_seconds=COUNT_TIMEOUT_SECONDS)
         if request.get("dry_run"):
-            return _told_estimate(run, as_json=as_json)
+            _told_estimate(run, as_json=as_json)
+            _complain_of_callback(relay, request["callback"])
+            return DONE
         return _watched(relay, run, detach=detach, as_json=as_json)
     except Refused as error:
         return _refused(error)
@@ -81,12 +85,31 @@ def wrong_use(given: dict[str, Any]) -> str:
 
 def _watched(relay: RunningRelay, run: dict[str, Any], *, detach: bool, as_json: bool) -> int:
     """Until it is over; the exit code, FAILED unless all of it was delivered."""
+    _complain_of_callback(relay, run["callback"])
     if not detach:
         run = _followed(relay, run, quiet=as_json)
     _tell(run, as_json=as_json)
     if detach and run["state"] not in OVER:
+        complain("it goes on by itself; how far it is: relay replay --list")
         return DONE
     return DONE if run["state"] == "done" and not (run["dead"] or run["gone"]) else FAILED
+
+
+def _complain_of_callback(relay: RunningRelay, name: str) -> None:
+    """Say if it is paused or half open: what is queued for it is not sent, or hardly."""
+    try:
+        callback = relay.call("GET", f"{CALLBACKS_PATH}/{quote(name, safe='')}")
+    except Refused:
+        return  # the replay itself is well
+    if callback["state"] == "paused":
+        effect = "nothing is sent to it"
+    elif callback["state"] == "half_open":
+        effect = "it gets single attempts until one succeeds"
+    else:
+        return
+    state = callback["state"].replace("_", " ")
+    text = f"callback {name} is {state} ({callback['reason']}), {effect}; go on: relay callbacks resume {name}"
+    complain(visible(text))
 
 
 def _followed(relay: RunningRelay, run: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
@@ -126,7 +149,7 @@ def _tell(run: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(run)
         return
-    text = f"replay {run['id']} to {run['callback']}: {run['state']}, {run['reports']:,} sent again, {_counts(run)}"
+    text = f"replay {run['id']} to {run['callback']}: {run['state']}, {run['reports']:,} queued, {_counts(run)}"
     if run["waiting"]:
         text += f"; {run['waiting']:,} were waiting to be sent anyway"
     if run["gone"]:
@@ -136,10 +159,10 @@ def _tell(run: dict[str, Any], *, as_json: bool) -> None:
     sys.stdout.write(visible(text) + "\n")
 
 
-def _told_estimate(estimate: dict[str, Any], *, as_json: bool) -> int:
+def _told_estimate(estimate: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(estimate)
-        return DONE
+        return
     for one in estimate["streams"]:
         text = f"{one['source']}/{one['kind']}: {one['reports']:,} would be sent again"
         if one["dead"]:
@@ -148,7 +171,6 @@ def _told_estimate(estimate: dict[str, Any], *, as_json: bool) -> int:
             text += f"; {one['waiting']:,} wait to be sent anyway"
         sys.stdout.write(visible(text) + "\n")
     sys.stdout.write(f"{estimate['reports']:,} in all, nothing sent (dry run)\n")
-    return DONE
 
 
 def _refused(error: Refused) -> int:

@@ -53,7 +53,7 @@ def test_followed_to_its_end(api: ToldApi, replay: Command) -> None:
     api.tell("GET", "/replays/4", run(share_read=0.5, pending=5, delivered=5), run("done"))
     result = replay(*BILLING, "--until", "1h", "--status-group", "DELIVERED", "--status-group", "5", "--kind", "sms")
     assert result.exit_code == 0, result.output
-    assert result.stdout == "replay 4 to billing: done, 10 sent again, 10 delivered, 0 pending\n"
+    assert result.stdout == "replay 4 to billing: done, 10 queued, 10 delivered, 0 pending\n"
     assert api.asked[0][3] == {
         "callback": "billing",
         "since": "24h",
@@ -63,7 +63,12 @@ def test_followed_to_its_end(api: ToldApi, replay: Command) -> None:
         "status_groups": ["DELIVERED", "5"],
         "dry_run": False,
     }
-    assert [method for method, *_ in api.asked] == ["POST", "GET", "GET"]
+    assert [(method, path) for method, path, *_ in api.asked] == [
+        ("POST", "/replays"),
+        ("GET", "/callbacks/billing"),
+        ("GET", "/replays/4"),
+        ("GET", "/replays/4"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +108,44 @@ def test_begun_and_left_to_itself(api: ToldApi, replay: Command) -> None:
     api.tell("POST", "/replays", run(reports=0, delivered=0), status=202)
     result = replay(*BILLING, "--detach", "--json")
     assert (result.exit_code, json.loads(result.stdout)["state"]) == (0, "running")
-    assert len(api.asked) == 1
+    assert [path for _, path, *_ in api.asked] == ["/replays", "/callbacks/billing"]
+    assert result.stderr == "it goes on by itself; how far it is: relay replay --list\n"
+
+
+@pytest.mark.parametrize(
+    ("callback", "told"),
+    [
+        (
+            {"state": "paused", "reason": "paused by hand: a new \x1b[2Jversion"},
+            (
+                "callback billing is paused (paused by hand: a new \\x1b[2Jversion), nothing is sent to it; "
+                "go on: relay callbacks resume billing\n"
+            ),
+        ),
+        (
+            {"state": "half_open", "reason": "HTTP 500"},
+            (
+                "callback billing is half open (HTTP 500), it gets single attempts until one succeeds; "
+                "go on: relay callbacks resume billing\n"
+            ),
+        ),
+        ({"state": "open", "reason": None}, ""),
+    ],
+)
+def test_a_callback_that_is_sent_nothing_now_is_told(
+    api: ToldApi, replay: Command, callback: dict[str, Any], told: str
+) -> None:
+    api.tell("POST", "/replays", run(reports=896, delivered=0, pending=896), status=202)
+    api.tell("GET", "/callbacks/billing", callback)
+    result = replay(*BILLING, "--detach")
+    assert result.stderr == told + "it goes on by itself; how far it is: relay replay --list\n"
+    assert result.stdout == "replay 4 to billing: running, 896 queued, 0 delivered, 896 pending\n"
+
+
+def test_a_dry_run_tells_of_a_callback_that_is_paused(api: ToldApi, replay: Command) -> None:
+    api.tell("POST", "/replays", {"dry_run": True, "reports": 0, "streams": []})
+    api.tell("GET", "/callbacks/billing", {"state": "paused", "reason": "paused by hand"})
+    assert "relay callbacks resume billing" in replay(*BILLING, "--dry-run").stderr
 
 
 def test_ctrl_c_pauses_it(api: ToldApi, replay: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +157,7 @@ def test_ctrl_c_pauses_it(api: ToldApi, replay: Command, monkeypatch: pytest.Mon
     api.tell("POST", "/replays/4/pause", run("paused", pending=2, delivered=8))
     result = replay(*BILLING)
     assert result.exit_code == 1
-    assert result.stdout.endswith("paused, 10 sent again, 8 delivered, 2 pending; go on: relay replay --resume 4\n")
+    assert result.stdout.endswith("paused, 10 queued, 8 delivered, 2 pending; go on: relay replay --resume 4\n")
 
 
 def test_resumed(api: ToldApi, replay: Command) -> None:
@@ -132,7 +174,7 @@ def test_cancelled(api: ToldApi, replay: Command) -> None:
     result = replay("--cancel", "4")
     assert (result.exit_code, result.stdout) == (
         0,
-        "replay 4 to billing: cancelled, 10 sent again, 9 delivered, 1 pending\n",
+        "replay 4 to billing: cancelled, 10 queued, 9 delivered, 1 pending\n",
     )
 
 
