@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from relay.cli.output import DONE, FAILED, WRONG, print_json, visible
 from relay.cli.remote import Refused, RunningRelay, refused, running_relay
+from relay.cli.tables import Column, print_table
 
 PATH = "/api/v1/reconcile"
 LOOK_EVERY_SECONDS = 0.5
@@ -24,6 +25,16 @@ PLACES = {
     "earlier": "from before the first poll: another reader took it, or the first read was lost",
     "elsewhere": "in no open gap: another reader of the account took it, or a gap ended without it",
 }
+
+COLUMNS = (
+    Column("stream"),
+    Column("messageId"),
+    Column("status group:id"),
+    Column("done"),
+    Column("place"),
+    Column("appended"),
+)
+MOST_SHOWN = 20
 
 Place = tuple[str | None, Path | None, Path | None, str | None]
 """What says which relay is meant: URL, configuration, token file, token."""
@@ -84,38 +95,58 @@ def _calls(one: dict[str, Any]) -> str:
     if not one["calls"]:
         return ""
     left = one["calls_left"]
-    return f"call {one['calls']}" + ("" if left is None else f" of about {one['calls'] + left}")
+    return f"call {one['calls']:,}" + ("" if left is None else f" of about {one['calls'] + left:,}")
 
 
 def _print(run: dict[str, Any], missing: list[dict[str, Any]]) -> None:
-    console = Console(highlight=False)
-    for one in run["streams"]:
-        console.print(escape(_summary(one, dry_run=run["dry_run"])), soft_wrap=True)
-    for one in missing:
-        console.print(escape(_line(one)), soft_wrap=True)
+    """What is missing, what that means, and last how it went."""
     found = sum(one["missing"] for one in run["streams"])
-    if found > len(missing):
-        console.print(f"and {found - len(missing)} more, which are counted but not listed")
+    if missing:
+        print_table(COLUMNS, [_cells(one) for one in missing[:MOST_SHOWN]])
+        more = found - min(len(missing), MOST_SHOWN)
+        sys.stdout.write(f"… and {more:,} more ({_where(found, len(missing))})\n" if more else "")
+        sys.stdout.write("\n")
+    for line in _explained(run, missing):
+        sys.stdout.write(line + "\n")
+    for one in run["streams"]:
+        sys.stdout.write(_summary(one, dry_run=run["dry_run"]) + "\n")
+
+
+def _where(found: int, listed: int) -> str:
+    return "--json shows all" if found == listed else f"--json shows {listed:,}; the others are only counted"
+
+
+def _explained(run: dict[str, Any], missing: list[dict[str, Any]]) -> Iterator[str]:
     for place, meaning in PLACES.items():
         count = sum(one["place"] == place for one in missing)
         if count:
-            console.print(f"{count} {place}: {meaning}")
-    if not run["include_earlier"] and not run["dry_run"] and any(one["place"] == "earlier" for one in missing):
-        console.print("what is from before the first poll was left out; --include-earlier takes it in")
+            left_out = place == "earlier" and not run["include_earlier"]
+            yield f"{count:,} {place}: {meaning}" + ("; left out: --include-earlier takes them in" if left_out else "")
 
 
 def _summary(one: dict[str, Any], *, dry_run: bool) -> str:
-    did = "nothing appended (dry run)" if dry_run else f"{one['appended']} appended"
+    did = "nothing appended (dry run)" if dry_run else f"{one['appended']:,} appended"
     text = (
-        f"{_name(one)}: {one['state']}, sent {one['since'] or '-'} to {one['until'] or '-'}, {one['rows']} rows in "
-        f"{one['calls']} calls, {one['missing']} missing, {did}"
+        f"{_name(one)}: {one['state']}, sent {one['since'] or '-'} to {one['until'] or '-'}, {_some(one, 'rows')} in "
+        f"{_some(one, 'calls')}, {one['missing']:,} missing, {did}"
     )
     if one["holes"]:
-        text += f"; {one['holes']} milliseconds hold more rows than can be had"
+        text += f"; {one['holes']:,} milliseconds hold more rows than can be had"
     return visible(text + (f"; {one['error']}" if one["error"] else ""))
 
 
-def _line(one: dict[str, Any]) -> str:
-    done = one["done_at"] or one["sent_at"] or "-"
-    taken = "  appended" if one["appended"] else ""
-    return visible(f"  {_name(one)}  {one['message_id']}  {one['outcome']}  {done}  {one['place']}{taken}")
+def _some(one: dict[str, Any], what: str) -> str:
+    """`1 call`, `1,200 calls`."""
+    count = one[what]
+    return f"{count:,} {what.removesuffix('s') if count == 1 else what}"
+
+
+def _cells(one: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        _name(one),
+        one["message_id"],
+        one["outcome"],
+        one["done_at"] or one["sent_at"] or "-",
+        one["place"],
+        "yes" if one["appended"] else "no",
+    )

@@ -133,7 +133,11 @@ def test_it_starts_a_run_looks_until_it_is_over_and_prints_what_is_missing(recon
     assert "m-2\\x1b[2J" in result.output
     assert "\x1b[2J" not in result.output
     assert "another reader took it, or the first read was lost" in result.output
-    assert "--include-earlier takes it in" in result.output
+    lines = result.stdout.splitlines()
+    assert lines[0].split("  ")[0] == "stream"
+    assert "status group:id" in lines[0]
+    assert "left out: --include-earlier takes them in" in lines[-2]
+    assert lines[-1].startswith("acme/sms: done")
 
 
 def test_all_options_are_passed_on(reconcile: Command, api: Api) -> None:
@@ -158,8 +162,30 @@ def test_a_dry_run_says_so(reconcile: Command, api: Api) -> None:
 
 
 def test_what_is_not_listed_is_counted(reconcile: Command, api: Api) -> None:
-    api.runs = [run(streams=[stream(missing=60_000)])]
-    assert "and 59998 more" in reconcile("--since", "24h").output
+    api.runs = [run(streams=[stream(missing=60_000, rows=1_234_567, calls=1)])]
+    output = reconcile("--since", "24h").output
+    assert "… and 59,998 more (--json shows 2; the others are only counted)" in output
+    assert "1,234,567 rows in 1 call, 60,000 missing" in output
+
+
+@pytest.mark.parametrize(("count", "told"), [(20, ""), (21, "… and 1 more (--json shows all)")])
+def test_only_the_first_are_shown(reconcile: Command, api: Api, count: int, told: str) -> None:
+    api.missing = [missing(f"m-{n}", "gap") for n in range(count)]
+    api.runs = [run(streams=[stream(missing=count)])]
+    output = reconcile("--since", "24h").output
+    assert sum("  m-" in line for line in output.splitlines()) == 20
+    assert ("more (" in output) is bool(told)
+    assert told in output
+
+
+def test_nothing_missing_is_one_line(reconcile: Command, api: Api) -> None:
+    api.missing, api.runs = [], [run(streams=[stream(missing=0, appended=0)])]
+    assert len(reconcile("--since", "24h").stdout.splitlines()) == 1
+
+
+def test_what_was_taken_in_is_not_left_out(reconcile: Command, api: Api) -> None:
+    api.runs = [run(include_earlier=True)]
+    assert "left out" not in reconcile("--since", "24h", "--include-earlier").output
 
 
 @pytest.mark.parametrize(
