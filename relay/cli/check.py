@@ -15,7 +15,7 @@ from relay.cli.kafka_check import kafka_findings
 from relay.cli.output import DONE, FAILED, WRONG, complain, print_json
 from relay.cli.place_check import http_findings, journal_findings, recordings_findings
 from relay.cli.reach_check import callback_findings, source_findings
-from relay.config import Config, ConfigError, advice, key_path, load, secret_texts
+from relay.config import Config, ConfigError, HttpConfig, advice, key_path, load, secret_texts
 from relay.observe import configure_logging
 from relay.observe.redact import mask
 
@@ -46,17 +46,22 @@ def check_relay(file: Path, *, as_json: bool) -> int:
 async def findings_of(config: Config, file: Path) -> list[Finding]:
     """Everything at once: each check has a deadline of its own."""
     reached = await asyncio.gather(
-        *(source_findings(source) for source in config.sources),
+        *(source_findings(source, f"sources[{place}]") for place, source in enumerate(config.sources)),
         kafka_findings(config),
-        *(callback_findings(callback) for callback in config.callbacks),
+        *(callback_findings(callback, f"callbacks[{place}]") for place, callback in enumerate(config.callbacks)),
     )
     return [
         *_config_findings(config, file),
         *journal_findings(config.journal.path),
         *chain.from_iterable(map(recordings_findings, _recordings(config))),
-        *http_findings(config.http.host, config.http.port),
+        *_http_findings(config.http),
         *chain.from_iterable(reached),
     ]
+
+
+def _http_findings(http: HttpConfig) -> list[Finding]:
+    found = http_findings(http.host, http.port, "http.port")
+    return found if http.push_port is None else found + http_findings(http.host, http.push_port, "http.push_port")
 
 
 def _recordings(config: Config) -> list[Path]:
@@ -72,7 +77,12 @@ def _config_findings(config: Config, file: Path) -> list[Finding]:
 
 def _problems(error: ConfigError) -> list[dict[str, object]]:
     return [
-        {"what": key_path(problem.path), "state": State.FAILED, "detail": problem.message, "line": problem.line}
+        {
+            "what": key_path(problem.path) or error.file,
+            "state": State.FAILED,
+            "detail": problem.message,
+            "line": problem.line,
+        }
         for problem in error.problems
     ]
 

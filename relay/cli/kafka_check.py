@@ -11,13 +11,14 @@ from aiokafka.protocol.metadata import MetadataRequest
 from relay.cli.finding import Finding, State
 from relay.config import Config, KafkaConfig
 from relay.domain.recordings import RECORDED_KIND
-from relay.ports import SinkError
+from relay.ports import SinkError, SinkUnavailable
 from relay.sinks.kafka_client import StreamClient
 from relay.sinks.kafka_errors import translate
 from relay.sinks.kafka_security import connection_options
 
 DEADLINE_SECONDS = 15.0
 REQUEST_TIMEOUT_MS = 5_000
+CHECK_SERVERS = "check kafka.bootstrap_servers, and that the brokers run"
 GROUP, TRANSACTION = 0, 1
 NO_ERROR, UNKNOWN_TOPIC = 0, 3
 NOT_READY = frozenset({5, 14, 15, 16})
@@ -39,9 +40,13 @@ async def kafka_findings(config: Config) -> list[Finding]:
         async with asyncio.timeout(DEADLINE_SECONDS):
             return await _ask(config, kafka, name)
     except TimeoutError:
-        return [Finding(name, State.FAILED, f"no answer within {DEADLINE_SECONDS:g} seconds; check bootstrap_servers")]
+        return [Finding(name, State.FAILED, f"no answer within {DEADLINE_SECONDS:g} seconds; {CHECK_SERVERS}")]
     except (SinkError, errors.KafkaError, OSError) as error:
-        return [Finding(name, State.FAILED, str(translate(error, "cannot ask Kafka")))]
+        return [Finding(name, State.FAILED, _away(translate(error, "cannot ask Kafka")))]
+
+
+def _away(error: SinkError) -> str:
+    return f"{error}; {CHECK_SERVERS}" if isinstance(error, SinkUnavailable) else str(error)
 
 
 async def _ask(config: Config, kafka: KafkaConfig, name: str) -> list[Finding]:

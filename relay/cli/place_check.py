@@ -1,5 +1,6 @@
 """What this machine offers: a place for the journal, a port to listen on."""
 
+import errno
 import os
 import socket
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from relay.cli.finding import Finding, State
 from relay.journal.errors import JournalRefused
 from relay.journal.files import FileLock, check_place, free_bytes
+from relay.web.service import unusable_address
 
 SQLITE_MAGIC = b"SQLite format 3\x00"
 
@@ -17,9 +19,14 @@ def journal_findings(file: Path) -> list[Finding]:
     try:
         warnings = check_place(file)
     except JournalRefused as error:
-        return [Finding(name, State.FAILED, str(error))]
-    found = [Finding(name, State.WARNING, warning) for warning in warnings]
+        return [Finding(name, State.FAILED, _without_name(name, str(error)))]
+    found = [Finding(name, State.WARNING, _without_name(name, warning)) for warning in warnings]
     return [*found, _file(name, file), _lock(name, file)]
+
+
+def _without_name(name: str, text: str) -> str:
+    """The finding has it already."""
+    return text.removeprefix(name).lstrip(": ")
 
 
 def recordings_findings(directory: Path) -> list[Finding]:
@@ -38,8 +45,8 @@ def _free(place: Path) -> str:
     return f"{free_bytes(place):,} bytes free"
 
 
-def http_findings(host: str, port: int) -> list[Finding]:
-    """Whether the HTTP service could listen."""
+def http_findings(host: str, port: int, port_key: str = "http.port") -> list[Finding]:
+    """Whether the HTTP service could listen. A port that is taken is a warning: a running relay may have it."""
     name = f"http {host}:{port}"
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
@@ -47,8 +54,8 @@ def http_findings(host: str, port: int) -> list[Finding]:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((host, port))
     except OSError as error:
-        cure = "another process (a running relay?) has it; stop it or change http.port"
-        return [Finding(name, State.WARNING, f"{error.strerror}: {cure}")]
+        state = State.WARNING if error.errno == errno.EADDRINUSE else State.FAILED
+        return [Finding(name, state, str(unusable_address(error, host, port, port_key)))]
     return [Finding(name, State.OK, "can be listened on")]
 
 
@@ -69,7 +76,7 @@ def _lock(name: str, file: Path) -> Finding:
     try:
         FileLock.acquire(file).release()
     except JournalRefused as error:
-        return Finding(name, State.WARNING, str(error))
+        return Finding(name, State.WARNING, _without_name(name, str(error)))
     except OSError as error:
         return Finding(name, State.FAILED, f"cannot be locked: {error.strerror}; correct owner or mode of {file}.lock")
     return Finding(name, State.OK, "can be locked")

@@ -145,24 +145,25 @@ class HttpService:
         try:
             await web.TCPSite(self._runner, self._host, self._port).start()
         except OSError as error:
-            raise self._unusable(error) from error
+            raise unusable_address(error, self._host, self._port, self._port_key) from error
         log.info("http service listens", host=self._host, port=self.port)
 
     async def stop(self) -> None:
         """May be called twice, and without `start`."""
         await self._runner.cleanup()
 
-    def _unusable(self, error: OSError) -> AddressUnusable:
-        # asyncio puts words of its own before the system's; a name that is not found has a number below 0.
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        if error.errno == errno.EADDRINUSE:
-            cure = f"another process (a running relay?) has it; stop it or change {self._port_key}"
-        elif error.errno == errno.EACCES:
-            cure = f"ports below 1024 need a privilege; change {self._port_key}"
-        else:
-            cure = "correct http.host, it must be an address of this machine"
-        place = f"http.host {self._host}, {self._port_key} {self._port}"
-        return AddressUnusable(f"{place}: cannot listen: {reason}: {cure}")
+
+def unusable_address(error: OSError, host: str, port: int, port_key: str) -> AddressUnusable:
+    """What listening failed of, with the keys and the cure; `port_key` is where the configuration has the port."""
+    # asyncio puts words of its own before the system's; a name that is not found has a number below 0.
+    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+    if error.errno == errno.EADDRINUSE:
+        cure = f"another process (a running relay?) has it; stop it or change {port_key}"
+    elif error.errno == errno.EACCES:
+        cure = f"ports below 1024 need a privilege; change {port_key}"
+    else:
+        cure = "correct http.host, it must be an address of this machine"
+    return AddressUnusable(f"http.host {host}, {port_key} {port}: cannot listen: {reason}: {cure}")
 
 
 def _json(body: object, status: int = 200) -> web.Response:

@@ -1,5 +1,6 @@
 """`relay check`: what it finds without reading a report."""
 
+import asyncio
 import json
 import re
 import socket
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from click.testing import Result
 
 from relay.cli.finding import Finding, State
@@ -15,6 +17,7 @@ from relay.cli.place_check import http_findings, journal_findings, recordings_fi
 from relay.cli.reach_check import callback_findings, source_findings
 from relay.config import CallbackConfig, SourceConfig
 from relay.journal.files import FileLock
+from relay.web.service import AddressUnusable, HttpService
 
 Command = Callable[..., Result]
 
@@ -74,7 +77,8 @@ def test_a_failure_ends_with_1(relay_command: Command, config_file: Path) -> Non
     checked = json.loads(result.stdout)
     assert checked["ok"] is False
     (failed,) = [finding for finding in checked["findings"] if finding["state"] == "failed"]
-    assert "there is no directory" in failed["detail"]
+    assert failed["what"] == f"journal {config_file.parent}/missing/relay.db"
+    assert failed["detail"].startswith(f"there is no directory {config_file.parent}/missing; ")
 
 
 def test_a_wrong_configuration_in_json(relay_command: Command, config_file: Path) -> None:
@@ -98,6 +102,14 @@ def test_a_weak_secret_is_a_warning_and_not_shown(relay_command: Command, config
     assert "c2hvcnQ" not in result.output
 
 
+def test_a_file_that_is_missing_is_named_in_json(relay_command: Command, tmp_path: Path) -> None:
+    result = relay_command("check", "-c", tmp_path / "none.yaml", "--json")
+    assert result.exit_code == 2
+    (finding,) = json.loads(result.stdout)["findings"]
+    assert finding["what"] == str(tmp_path / "none.yaml")
+    assert finding["detail"].startswith("cannot be read: No such file or directory")
+
+
 def test_kafka_that_is_away_is_a_finding_and_no_line_of_the_log(relay_command: Command, config_file: Path) -> None:
     servers = f"127.0.0.1:{free_port()}"
     config_file.write_text(config_file.read_text() + f"kafka: {{bootstrap_servers: '{servers}'}}\n")
@@ -107,29 +119,39 @@ def test_kafka_that_is_away_is_a_finding_and_no_line_of_the_log(relay_command: C
 
 
 async def test_a_source_that_is_away() -> None:
-    (finding,) = await source_findings(source(f"http://127.0.0.1:{free_port()}"))
+    port = free_port()
+    (finding,) = await source_findings(source(f"http://127.0.0.1:{port}"), "sources[0]")
     assert finding.state is State.FAILED
-    assert finding.detail.endswith("Connection refused")
+    assert finding.detail == f"sources[0].base_url: 127.0.0.1:{port}: connection refused"
 
 
-async def test_a_source_that_is_no_tls_server(listener: socket.socket) -> None:
-    port = listener.getsockname()[1]
-    listener.close()
-    (finding,) = await source_findings(source(f"https://127.0.0.1:{port}"))
+async def test_a_source_that_is_no_tls_server() -> None:
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        (finding,) = await source_findings(source(f"https://127.0.0.1:{port}"), "sources[0]")
     assert finding.state is State.FAILED
+    assert finding.detail.startswith(f"sources[0].base_url: 127.0.0.1:{port}: TLS failed: no TLS is spoken there (")
+    assert finding.detail.endswith("; was http:// meant?")
 
 
 async def test_a_source_behind_a_proxy_needs_the_proxy(listener: socket.socket) -> None:
     proxy = f"http://me:canary@127.0.0.1:{listener.getsockname()[1]}"
-    (finding,) = await source_findings(source("https://nowhere.invalid", proxy=proxy))
+    (finding,) = await source_findings(source("https://nowhere.invalid", proxy=proxy), "sources[0]")
     assert finding == Finding("source acme", State.OK, "its proxy can be reached; credentials show at the first poll")
 
 
 async def test_a_callback_that_is_away_is_a_warning() -> None:
-    callback = CallbackConfig.model_validate({"name": "billing", "url": f"http://127.0.0.1:{free_port()}/hook"})
-    (finding,) = await callback_findings(callback)
+    port = free_port()
+    callback = CallbackConfig.model_validate({"name": "billing", "url": f"http://127.0.0.1:{port}/hook"})
+    (finding,) = await callback_findings(callback, "callbacks[0]")
     assert finding.state is State.WARNING
-    assert finding.detail.endswith("Connection refused; deliveries would wait and be retried")
+    assert finding.detail == (
+        f"callbacks[0].url: 127.0.0.1:{port}: connection refused; deliveries would wait and be retried"
+    )
 
 
 @pytest.mark.parametrize(
@@ -146,16 +168,17 @@ async def test_a_callback_that_is_away_is_a_warning() -> None:
     ],
 )
 async def test_a_callback_where_nothing_may_be_posted_to_fails(keys: dict[str, Any], refused: str) -> None:
-    (finding,) = await callback_findings(CallbackConfig.model_validate({"name": "billing", **keys}))
+    (finding,) = await callback_findings(CallbackConfig.model_validate({"name": "billing", **keys}), "callbacks[0]")
     assert finding.state is State.FAILED
-    assert finding.detail.startswith(refused)
+    assert finding.detail.startswith(f"callbacks[0].url: {refused}")
     assert "correct url" in finding.detail
 
 
 async def test_a_name_that_does_not_exist() -> None:
-    (finding,) = await source_findings(source("http://does-not-exist.invalid"))
+    (finding,) = await source_findings(source("http://does-not-exist.invalid"), "sources[0]")
     assert finding.state is State.FAILED
-    assert finding.detail.startswith("does-not-exist.invalid:80: the name cannot be resolved")
+    words = "(unknown host name|temporary failure in name resolution); check it and the name server"
+    assert re.fullmatch(rf"sources\[0\]\.base_url: does-not-exist\.invalid:80: {words}", finding.detail)
 
 
 def states(findings: list[Finding]) -> set[State]:
@@ -170,7 +193,7 @@ def test_a_journal_in_use_is_a_warning(tmp_path: Path) -> None:
         found = journal_findings(file)
     finally:
         lock.release()
-    assert any(finding.state is State.WARNING and "in use" in finding.detail for finding in found)
+    assert any(finding.state is State.WARNING and finding.detail.startswith("is in use by") for finding in found)
     assert not any("in use" in finding.detail for finding in journal_findings(file))
 
 
@@ -191,9 +214,32 @@ def test_a_place_that_can_hold_a_journal(tmp_path: Path, content: bytes | None) 
 
 
 def test_a_port_that_is_taken(listener: socket.socket) -> None:
-    (finding,) = http_findings("127.0.0.1", listener.getsockname()[1])
+    port = listener.getsockname()[1]
+    (finding,) = http_findings("127.0.0.1", port)
     assert finding.state is State.WARNING
-    assert finding.detail.startswith("Address already in use: another process (a running relay?) has it")
+    assert finding.detail == (
+        f"http.host 127.0.0.1, http.port {port}: cannot listen: Address already in use: another process (a running "
+        "relay?) has it; stop it or change http.port"
+    )
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])
+async def test_a_host_that_is_not_of_this_machine_fails_as_the_relay_would(host: str) -> None:
+    service = HttpService(web.Application(), host=host, port=0)
+    with pytest.raises(AddressUnusable) as refused:
+        await service.start()
+    await service.stop()
+    (finding,) = http_findings(host, 0)
+    assert finding == Finding(f"http {host}:0", State.FAILED, str(refused.value))
+    assert finding.detail.endswith("correct http.host, it must be an address of this machine")
+
+
+def test_the_port_for_pushes_is_tried_too(relay_command: Command, config_file: Path, listener: socket.socket) -> None:
+    port = listener.getsockname()[1]
+    config_file.write_text(config_file.read_text().replace("port: 0,", f"port: 0, push_port: {port},"))
+    result = relay_command("check", "-c", config_file, "--json")
+    found = {finding["what"]: finding for finding in json.loads(result.stdout)["findings"]}
+    assert "change http.push_port" in found[f"http 127.0.0.1:{port}"]["detail"]
 
 
 def test_a_place_for_recordings(tmp_path: Path) -> None:

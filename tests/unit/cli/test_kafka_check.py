@@ -85,8 +85,12 @@ async def test_the_topic_of_recordings_is_looked_up_where_they_are_enabled(clust
 
 async def test_a_cluster_that_is_away() -> None:
     (found,) = await kafka_findings(config("127.0.0.1:1"))
-    assert found.state is State.FAILED
-    assert "127.0.0.1:1" in found.detail
+    assert found == Finding(
+        "kafka 127.0.0.1:1",
+        State.FAILED,
+        "cannot connect to Kafka at 127.0.0.1:1: connection refused; check kafka.bootstrap_servers, and that the "
+        "brokers run",
+    )
 
 
 async def test_no_kafka_no_findings() -> None:
