@@ -7,11 +7,12 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from relay.config.cures import cure_for
 from relay.config.environment import Expansion
 from relay.config.error import ConfigError, KeyPath, Problem
 from relay.config.later import asked_too_early
 from relay.config.model import Config
-from relay.config.outline import section_at, sections_off_by_default
+from relay.config.outline import is_secret, section_at, sections_off_by_default
 from relay.config.rules import broken_rules, meant
 from relay.config.yaml_file import Document, read_document
 
@@ -49,7 +50,7 @@ MESSAGES = {
 def load(path: Path, environ: Mapping[str, str]) -> Config:
     """Read, expand, validate. Raises ConfigError, whose text names file, line, key and cure of every problem."""
     document = read_document(path)
-    expansion = Expansion(environ, sections_off_by_default())
+    expansion = Expansion(environ, sections_off_by_default(), is_secret=is_secret)
     values = expansion.expand(document.values)
     config, invalid = _validated(values)
     problems = [*expansion.problems, *_not_below(invalid, expansion.problems)]
@@ -79,6 +80,9 @@ def _emptied_by_errors(detail: ErrorDetails, details: list[ErrorDetails]) -> boo
 
 def _problem(detail: ErrorDetails) -> Problem:
     path: KeyPath = tuple(detail["loc"])
+    cure = cure_for(path, detail["type"])
+    if cure is not None:
+        return Problem(path, cure)
     if detail["type"] == "extra_forbidden":
         section = section_at(path[:-1])
         return Problem(path, f"unknown key; {meant(str(path[-1]), section.model_fields if section else ())}")

@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from relay.config.error import KeyPath
 from relay.config.fields import Section
 from relay.config.model import Config
+from relay.config.secret import Secret
 
 
 class Key(NamedTuple):
@@ -55,6 +56,23 @@ def section_of(annotation: Any) -> type[Section] | None:
             if section is not None:
                 return section
     return None
+
+
+def is_secret(path: KeyPath) -> bool:
+    """Whether a key path with indexes leads to a secret; the `file` of one is none."""
+    section: type[Section] | None = Config
+    for part in path:
+        if isinstance(part, int) or section is None:
+            continue
+        field = section.model_fields.get(part)
+        if field is not None and _mentions(field.annotation, Secret):
+            return path[-1] != "file"
+        section = section_of(field.annotation) if field else None
+    return False
+
+
+def _mentions(annotation: Any, wanted: type) -> bool:
+    return annotation is wanted or any(_mentions(part, wanted) for part in get_args(annotation))
 
 
 @cache

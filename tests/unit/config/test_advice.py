@@ -108,3 +108,50 @@ def test_a_secret_whose_file_has_gone_since(loads: Callable[..., Config], tmp_pa
     config = loads(SAFE + f"http: {{token: {{file: {file}}}}}\n")
     file.unlink()
     assert list(advice(config)) == []
+
+
+@pytest.mark.parametrize(
+    ("base_url", "pasted"),
+    [
+        ("https://xyz.api.infobip.com/sms/1/reports", "/sms/1/reports"),
+        ("https://xyz.api.infobip.com/sms/1/reports/", "/sms/1/reports"),
+        ("https://gateway.internal/infobip/tts/3/logs", "/tts/3/logs"),
+        ("https://xyz.api.infobip.com/sms/3", "/sms/3"),
+        ("https://xyz.api.infobip.com/email/1/reports", "/email/1/reports"),
+    ],
+)
+def test_the_path_of_an_endpoint_in_base_url(loads: Callable[..., Config], base_url: str, pasted: str) -> None:
+    own = "endpoints: [sms, {kind: email, path: /email/1/reports, logs_path: /email/1/logs}]"
+    text = SAFE.replace('"https://xyz.api.infobip.com",', f'"{base_url}", {own},')
+    assert [(key_path(problem.path), problem.message) for problem in advice(loads(text))] == [
+        (
+            "sources[0].base_url",
+            f"ends with {pasted}, and the paths of endpoints are added to it; leave {pasted} off",
+        )
+    ]
+
+
+@pytest.mark.parametrize("base_url", ["https://sms/1", "https://gateway.internal/infobip", "https://x/my-sms/1"])
+def test_a_prefix_that_is_no_endpoint(loads: Callable[..., Config], base_url: str) -> None:
+    assert list(advice(loads(SAFE.replace("https://xyz.api.infobip.com", base_url)))) == []
+
+
+def test_three_slashes_where_four_are_meant(
+    loads: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    meant = tmp_path / "relay.db"
+    (problem,) = advice(loads(SAFE.replace("sqlite:////tmp/relay.db", f"sqlite://{meant}")))
+    assert (key_path(problem.path), problem.message) == (
+        "journal.url",
+        f"three slashes make it {tmp_path}{meant}; for {meant} write four: sqlite:///{meant}",
+    )
+
+
+@pytest.mark.parametrize("path", ["relay.db", "data/relay.db", "nowhere/relay.db"])
+def test_a_relative_path_that_is_meant(
+    loads: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    assert list(advice(loads(SAFE.replace("sqlite:////tmp/relay.db", f"sqlite:///{path}")))) == []

@@ -24,6 +24,29 @@ def text(token: str = "abc", more: str = "format: json") -> str:
     return TEMPLATE.format(token=token, more=more)
 
 
+IN_A_FILE = "keep the secret in a file: {file: path}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "key", "cure"),
+    [
+        ('log: {level: "${X}"}', "log.level", "write ${X:-default}"),
+        ('http: {token: "${X}"}', "http.token", IN_A_FILE),
+        ('http: {token: {file: "${X}"}}', "http.token.file", "write ${X:-default}"),
+        ('callbacks: [{name: a, url: "${X}"}]', "callbacks[0].url", "write ${X:-default}"),
+        ('callbacks: [{name: a, url: http://a, secrets: ["${X}"]}]', "callbacks[0].secrets[0]", IN_A_FILE),
+        (
+            'callbacks: [{name: a, url: http://a, headers: {Authorization: "Bearer ${X}"}}]',
+            "callbacks[0].headers.Authorization",
+            IN_A_FILE,
+        ),
+    ],
+)
+def test_nobody_is_told_to_write_a_secret_into_the_file(refused: Refused, lines: str, key: str, cure: str) -> None:
+    errors = [line.partition(": ")[2] for line in refused(text() + lines + "\n")]
+    assert f"{key}: environment variable X is not set; set it, or {cure}" in errors
+
+
 @pytest.mark.parametrize(
     ("token", "environ", "expected"),
     [
@@ -57,7 +80,7 @@ def test_an_empty_reference_is_null(loads: Loader) -> None:
 @pytest.mark.parametrize(
     ("token", "environ", "expected"),
     [
-        ("${TOKEN}", {}, "environment variable TOKEN is not set; set it, or write ${TOKEN:-default}"),
+        ("${TOKEN}", {}, f"environment variable TOKEN is not set; set it, or {IN_A_FILE}"),
         ("${TOKEN}", {"TOKEN": ""}, "is required for type bearer"),
         ("${to ken}", {}, "holds a broken reference; write ${NAME} or ${NAME:-default}, and $${ for a plain ${"),
         ("${TOKEN", {}, "holds a broken reference; write ${NAME} or ${NAME:-default}, and $${ for a plain ${"),

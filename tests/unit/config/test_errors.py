@@ -19,6 +19,12 @@ JOURNAL = 'journal: {url: "sqlite:////tmp/relay.db"}\n'
 KAFKA = "kafka: {bootstrap_servers: localhost}\n"
 CALLBACK = 'callbacks:\n  - name: billing\n    url: "https://billing.internal/hook"\n'
 
+SOURCES_EXAMPLE = (
+    'begin with: sources: [{name: acme, base_url: "https://xyz.api.infobip.com", auth: {type: api_key, token: '
+    '"${INFOBIP_API_KEY}"}}]'
+)
+JOURNAL_EXAMPLE = 'for example: journal: {url: "sqlite:////var/lib/relay/relay.db"}'
+
 IN_SOURCE = [
     ("pol: {}", 'relay.yaml:5: sources[0].pol: unknown key; did you mean "poll"?'),
     (
@@ -45,7 +51,7 @@ IN_SOURCE = [
         'relay.yaml:7: sources[0].poll.timeout_second: unknown key; did you mean "timeout_seconds"?',
     ),
     ("poll: 3", "relay.yaml:5: sources[0].poll: must be a mapping of keys"),
-    ("endpoints: sms", "relay.yaml:5: sources[0].endpoints: must be a list"),
+    ("endpoints: sms", 'relay.yaml:5: sources[0].endpoints: must be a list, also of one: ["…"]'),
     ("endpoints: []", "relay.yaml:5: sources[0].endpoints: must not be empty; leave the key out to use its default"),
     (
         "endpoints: [smss]",
@@ -203,7 +209,8 @@ IN_CALLBACK = [
         "secrets: [whsec_canary]",
         "secrets[0]: must be whsec_ and base64; make one: echo whsec_$(openssl rand -base64 32)",
     ),
-    ("secrets: whsec_canary", "secrets: must be a list"),
+    ("secrets: whsec_canary", 'secrets: must be a list, also of one: ["${NAME}"]'),
+    ("kinds: sms", 'kinds: must be a list, also of one: ["…"]'),
     ("headers: {Content-Type: canary}", "headers.Content-Type: is a header that the relay sets itself; leave it out"),
     ("headers: {Webhook-Id: canary}", "headers.Webhook-Id: is a header that the relay sets itself; leave it out"),
     ('headers: {"X Y": canary}', "headers.X Y: is not a header name"),
@@ -225,8 +232,15 @@ def test_a_wrong_callback(refused: Refused, line: str, expected: str) -> None:
 
 TOP_LEVEL = [
     (HEAD + JOURNAL, ["relay.yaml:1: reports would go nowhere; add kafka: or callbacks:"]),
-    (HEAD + KAFKA, ["relay.yaml:1: journal: is required: The durable log; there is no default"]),
-    (JOURNAL + KAFKA, ["relay.yaml:1: sources: is required: Accounts to read"]),
+    (HEAD + KAFKA, [f"relay.yaml:1: journal: is required; {JOURNAL_EXAMPLE}"]),
+    (JOURNAL + KAFKA, [f"relay.yaml:1: sources: is required; {SOURCES_EXAMPLE}"]),
+    ("sources: []\n" + JOURNAL + KAFKA, [f"relay.yaml:1: sources: must not be empty; {SOURCES_EXAMPLE}"]),
+    ("sources:\n" + JOURNAL + KAFKA, [f"relay.yaml:1: sources: must be a list; {SOURCES_EXAMPLE}"]),
+    (HEAD + "journal:\n" + KAFKA, [f"relay.yaml:5: journal: must be a mapping of keys; {JOURNAL_EXAMPLE}"]),
+    (
+        HEAD + JOURNAL + 'kafka: {bootstrap_servers: ["localhost:9092"]}\n',
+        ['relay.yaml:6: kafka.bootstrap_servers: must be one text, not a list: "host:port,host:port"'],
+    ),
     (
         HEAD + "journal: {url: postgresql://relay:canary@db/relay}\n" + KAFKA,
         ["relay.yaml:5: journal.url: PostgreSQL is not yet available; use sqlite:////path/relay.db"],
@@ -298,8 +312,8 @@ def test_several_errors_are_told_at_once_in_the_order_of_the_file(refused: Refus
     text = HEAD.replace("abc", '"${NO_KEY}"') + "    poll: {limit: 0}\n" + 'journal: {url: "x", keep: 3}\n' + KAFKA
     assert refused(text) == [
         (
-            "relay.yaml:4: sources[0].auth.token: environment variable NO_KEY is not set; set it, or write "
-            "${NO_KEY:-default}"
+            "relay.yaml:4: sources[0].auth.token: environment variable NO_KEY is not set; set it, or keep the secret "
+            "in a file: {file: path}"
         ),
         "relay.yaml:5: sources[0].poll.limit: must be at least 1",
         "relay.yaml:6: journal.url: must be sqlite:////absolute/path/relay.db or sqlite:///relative/path/relay.db",
@@ -320,3 +334,11 @@ def test_a_file_that_is_not_text(tmp_path: Path) -> None:
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="is not UTF-8 text; save it as UTF-8"):
         load(file, {})
+
+
+@pytest.mark.parametrize("example", [SOURCES_EXAMPLE, JOURNAL_EXAMPLE])
+def test_what_errors_give_as_example_is_right(tmp_path: Path, example: str) -> None:
+    rest = JOURNAL if "sources:" in example else HEAD
+    file = tmp_path / "relay.yaml"
+    file.write_text(f"{example.partition(': ')[2]}\n{rest}{KAFKA}")
+    assert load(file, {"INFOBIP_API_KEY": "key"}).sources[0].name == "acme"
