@@ -1,21 +1,28 @@
 """The README tells the truth: what it lists exists, what exists is listed, what it shows works."""
 
 import re
+import socket
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
+from urllib.request import Request, urlopen
 
 import pytest
+import tenacity
 import typer
 from ruamel.yaml import YAML
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from relay.cli.commands import app
-from relay.config import load
+from relay.config import advice, load
 from relay.config.reference import documented
 from relay.domain.delivery import AttemptOutcome
 from relay.domain.polling import PollOutcome
 from relay.observe import Telemetry
+from relay.simulator.options import Credentials, SimulatorOptions
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -57,6 +64,61 @@ def test_the_first_configuration_has_eight_lines_and_loads(readme: str, tmp_path
     (tmp_path / "relay.yaml").write_text(text)
     config = load(tmp_path / "relay.yaml", {"INFOBIP_API_KEY": "key", "BILLING_SECRET": SECRET})
     assert [callback.name for callback in config.callbacks] == ["billing"]
+
+
+def test_a_try_without_an_account_needs_nothing_but_what_is_shown(readme: str, tmp_path: Path) -> None:
+    text = block(section(readme, "A first configuration").split("### Without an account")[1], "yaml")
+    (tmp_path / "try.yaml").write_text(text)
+    config = load(tmp_path / "try.yaml", {"BILLING_SECRET": SECRET})
+    auth = config.sources[0].auth
+    assert config.sources[0].base_url == f"http://{SimulatorOptions().host}:{simulator_port()}"
+    assert auth.token is not None
+    assert (auth.type, auth.token.reveal()) == ("api_key", Credentials().api_key)
+    assert list(advice(config)) == []
+    assert config.kafka is None
+
+
+def simulator_port() -> int:
+    return int(
+        next(
+            option.default
+            for option in typer.main.get_command(app).commands["simulate"].params  # type: ignore[attr-defined]
+            if option.name == "port"
+        )
+    )
+
+
+def test_the_receiver_shows_and_accepts_what_it_gets(readme: str, free_port: int) -> None:
+    first = section(readme, "A first configuration")
+    assert 'url: "http://127.0.0.1:9000/"' in first
+    code = block(first, "python").replace("9000", str(free_port))
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as receiver:
+        try:
+            status = posted(f"http://127.0.0.1:{free_port}/", b'{"messageId":"1"}')
+            assert receiver.stdout is not None
+            assert (status, receiver.stdout.readline()) == (204, b'{"messageId":"1"}\n')
+        finally:
+            receiver.kill()
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+@tenacity.retry(
+    retry=tenacity.retry_if_exception_type(URLError),
+    wait=tenacity.wait_fixed(0.05),
+    stop=tenacity.stop_after_delay(20),
+    reraise=True,
+)
+def posted(url: str, body: bytes) -> int:
+    """The status of the answer, once somebody listens."""
+    with urlopen(Request(url, body), timeout=10) as answer:
+        status: int = answer.status
+        return status
 
 
 def test_the_configuration_reference_is_up_to_date(readme: str) -> None:
