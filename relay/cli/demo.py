@@ -13,7 +13,7 @@ MISSING = "relay demo needs confluent-kafka, for an embedded Kafka: pip install 
 def run_demo(*, seconds: float, rate: float, bootstrap_servers: str | None) -> int:
     """Run the demo to its verdict; the exit code says whether it passed."""
     try:
-        import confluent_kafka  # noqa: F401, PLC0415 - only asked whether it is installed
+        from confluent_kafka import KafkaException  # noqa: PLC0415 - it need not be installed
     except ImportError:
         return complain(MISSING)
     from relay.demo.scene import DemoOptions, run  # noqa: PLC0415 - it needs confluent_kafka
@@ -24,3 +24,6 @@ def run_demo(*, seconds: float, rate: float, bootstrap_servers: str | None) -> i
         return asyncio.run(run(options, Console()))
     except KeyboardInterrupt:
         return FAILED
+    except KafkaException as error:
+        reason = error.args[0].str() if error.args and hasattr(error.args[0], "str") else error
+        return complain(f"relay demo: Kafka at {bootstrap_servers or 'an embedded broker'} does not answer, is it running there? {reason}")

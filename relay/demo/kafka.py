@@ -21,6 +21,9 @@ Ends = dict[tuple[str, int], int]
 """By topic and partition: the offset after the last record."""
 
 QUIET = {"log_level": 0}
+ANSWER_SECONDS = 10.0
+"""For the first answer of a cluster."""
+
 READ_SECONDS = 30.0
 POLL_SECONDS = 0.5
 
@@ -46,7 +49,9 @@ class EmbeddedKafka:
 
 def broker_count(bootstrap_servers: str) -> int:
     """How many brokers a cluster has. Raises KafkaException if it cannot be reached."""
-    return len(AdminClient({"bootstrap.servers": bootstrap_servers, **QUIET}).list_topics(timeout=10).brokers)
+    return len(
+        AdminClient({"bootstrap.servers": bootstrap_servers, **QUIET}).list_topics(timeout=ANSWER_SECONDS).brokers
+    )
 
 
 def count_message_ids(bootstrap_servers: str, topics: list[str], source: str) -> dict[str, Counter[str]]:
