@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from relay.cli.loading import load_or_complain
 from relay.cli.output import FAILED, WRONG, complain, visible
-from relay.config import Config, ConfigFile, Secret, SecretUnreadable
+from relay.config import Config, ConfigError, ConfigFile, Secret, SecretUnreadable
 from relay.web.token import token_file as token_file_of
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 TIMEOUT_SECONDS = 10.0
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - what is listened on, not where to go
 NO_TOKEN = "no token: set RELAY_TOKEN, or give --token-file, or --config to find it"  # noqa: S105 - a message
+TOKEN_FILE_CURE = "name relay.token beside the relay's journal, or set RELAY_TOKEN"  # noqa: S105 - a message
 MOST_DETAIL_BYTES = 65_536
 
 
@@ -91,16 +91,27 @@ class RunningRelay(NamedTuple):
 
 def running_relay(*, url: str | None, config: Path | None, token_file: Path | None, token: str | None) -> RunningRelay:
     """The relay that the options of a command mean. Raises Refused, wrong use, if they do not say enough."""
-    loaded = load_or_complain(ConfigFile(config, os.environ)) if config is not None else None
-    if isinstance(loaded, int):
-        raise Refused("", code=loaded)
+    if url and (token or token_file):
+        config = None  # there is nothing to learn from it
+    given = token or "" if token_file is None else _token_in(token_file)
+    loaded = None if config is None else _loaded(config, optional=bool(url or token_file) and bool(given))
     try:
-        relay = RunningRelay(url or _url_of(loaded), token or _token(token_file, loaded))
+        relay = RunningRelay(url or _url_of(loaded), given or _token_by(loaded))
     except (OSError, SecretUnreadable) as error:
         raise Refused(f"cannot read the token: {error}", code=WRONG) from None
     if not relay.token:
         raise Refused(NO_TOKEN, code=WRONG)
     return relay
+
+
+def _loaded(file: Path, *, optional: bool) -> Config | None:
+    """`optional`: the one of the environment may be wrong where options say enough, of what there is a default for."""
+    try:
+        return ConfigFile(file, os.environ).load()
+    except ConfigError as error:
+        if optional and os.environ.get("RELAY_CONFIG") == str(file):
+            return None
+        raise Refused("", code=complain(str(error), WRONG)) from None
 
 
 def refused(command: str, error: Refused) -> int:
@@ -119,9 +130,20 @@ def _url_of(config: Config | None) -> str:
     return f"http://{ANY_ADDRESS.get(config.http.host, config.http.host)}:{config.http.port}"
 
 
-def _token(file: Path | None, config: Config | None) -> str:
-    if file is not None:
-        return file.read_text(encoding="utf-8").strip()
+def _token_in(file: Path) -> str:
+    """Raises Refused, wrong use."""
+    try:
+        token = file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise Refused(f"--token-file {file}: {error.strerror}; {TOKEN_FILE_CURE}", code=WRONG) from None
+    except UnicodeDecodeError:
+        token = ""
+    if not token or not token.isascii() or not token.isprintable():
+        raise Refused(f"--token-file {file} holds no token; {TOKEN_FILE_CURE}", code=WRONG)
+    return token
+
+
+def _token_by(config: Config | None) -> str:
     if config is None:
         return ""
     return (config.http.token or Secret(file=token_file_of(config))).reveal()

@@ -127,7 +127,12 @@ def test_a_wrong_token(relay_command: Command, url: str) -> None:
     [
         (["--url", "http://127.0.0.1:1"], 1, "is the relay running there?"),
         (["--url", "file:///etc/passwd"], 1, "is not an http:// or https:// URL"),
-        (["--token-file", "/nowhere/token"], 2, "cannot read the token"),
+        (
+            ["--token-file", "/nowhere/token"],
+            2,
+            "--token-file /nowhere/token: No such file or directory; name relay.token",
+        ),
+        (["--token-file", "/dev/null"], 2, "--token-file /dev/null holds no token"),
     ],
 )
 def test_a_relay_that_cannot_be_asked(relay_command: Command, arguments: list[str], code: int, message: str) -> None:
@@ -141,3 +146,41 @@ def test_no_token_at_all(relay_command: Command, url: str) -> None:
     result = relay_command("status", "--url", url)
     assert result.exit_code == 2
     assert "no token: set RELAY_TOKEN" in result.stderr
+
+
+def test_options_win_over_the_configuration_of_the_environment(
+    relay_command: Command, url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "relay.token").write_text("canary-token\n")
+    broken = str(tmp_path / "nowhere.yaml")
+    given = ("--url", url, "--token-file", tmp_path / "relay.token")
+    assert relay_command("status", *given, RELAY_CONFIG=broken).exit_code == 0
+    assert relay_command("status", "--url", url, RELAY_CONFIG=broken, RELAY_TOKEN="canary-token").exit_code == 0
+
+
+def test_a_wrong_configuration_of_the_environment_does_not_stop_who_names_a_token(
+    relay_command: Command, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.cli.remote.DEFAULT_URL", url)
+    (tmp_path / "relay.token").write_text("canary-token\n")
+    broken = tmp_path / "nowhere.yaml"
+    given = ("--token-file", tmp_path / "relay.token")
+    assert relay_command("status", *given, RELAY_CONFIG=str(broken)).exit_code == 0
+    for wrong in (
+        relay_command("status", *given, "--config", broken),
+        relay_command("status", "--url", url, RELAY_CONFIG=str(broken)),
+        relay_command("status", RELAY_CONFIG=str(broken), RELAY_TOKEN="canary-token"),
+    ):
+        assert wrong.exit_code == 2
+        assert "nowhere.yaml" in wrong.stderr
+
+
+def test_the_address_of_the_configuration_with_the_token_of_an_option(
+    relay_command: Command, url: str, config_file: Path
+) -> None:
+    port = url.rpartition(":")[2]
+    config_file.write_text(config_file.read_text().replace("port: 0, token: canary-token-for-the-api", f"port: {port}"))
+    (config_file.parent / "other.token").write_text("canary-token\n")
+    given = ("--token-file", config_file.parent / "other.token")
+    result = relay_command("status", *given, RELAY_CONFIG=str(config_file))
+    assert result.exit_code == 0, result.output
