@@ -13,7 +13,7 @@ from relay.ports import Backlog, DeadLetterJournal, ReplayTarget
 from relay.web.answering import MOST_ID, ONE, answering, as_json, id_in
 from relay.web.history import attempt, report
 from relay.web.problem import problem
-from relay.web.query import moment_ms, text, whole
+from relay.web.query import WrongQuery, moment_ms, text, whole
 from relay.web.status import rfc3339
 
 log = structlog.get_logger(__name__)
@@ -114,7 +114,16 @@ class DeadLetterRoutes:
         limit = whole(query, "limit", DEFAULT_LIMIT, 1, MOST_LIMIT)
         after_id = whole(query, "after", 0, 0, MOST_ID)
         wanted = _wanted(query, self._now_ms())
-        return await self._journal.list_dead_letters(wanted, after_id=after_id, limit=limit), limit
+        found = await self._journal.list_dead_letters(wanted, after_id=after_id, limit=limit)
+        if not found and not after_id and wanted.callback is not None:
+            await self._refuse_unknown(wanted.callback)
+        return found, limit
+
+    async def _refuse_unknown(self, callback: str) -> None:
+        """Raises WrongQuery; but one that was configured once may have left dead letters."""
+        wanted = DeadLetterFilter(callback=callback)
+        if self._target_of(callback) is None and not await self._journal.list_dead_letters(wanted, after_id=0, limit=1):
+            raise WrongQuery(f"there is no callback {callback} in the configuration, nor a dead letter of it")
 
     async def _fitting(self, letters: Sequence[DeadLetter]) -> tuple[list[DeadLetter], str | None]:
         """Those before the first whose callback has enough to do; and the name of that."""
@@ -187,5 +196,5 @@ def _content(found: DeadLetterContent) -> dict[str, Any]:
 
 
 def _none(request: web.Request) -> web.Response:
-    detail = f"there is no dead letter {id_in(request)}; it was replayed or dropped, or has expired"
+    detail = f"there is no dead letter {id_in(request)}; there was none, or it was replayed, dropped, or has expired"
     return problem(404, detail)

@@ -137,7 +137,7 @@ async def test_one_is_put_back_and_its_deliverer_told(rig: Rig) -> None:
     assert await rig.ids() == [one]
     assert await rig.relay.due("billing", NOW_MS) == [(two, (2,))]
     problem = await rig.call("POST", f"/{two}/replay", 404)
-    assert "it was replayed or dropped, or has expired" in problem["detail"]
+    assert "it was replayed, dropped, or has expired" in problem["detail"]
 
 
 async def test_one_of_a_callback_that_is_gone_stays(rig: Rig) -> None:
@@ -201,6 +201,22 @@ async def test_wrong_filters(rig: Rig, query: str, detail: str) -> None:
     for method, path in (("GET", ""), ("POST", "/replay"), ("POST", "/drop")):
         assert detail in (await rig.call(method, f"{path}?{query}", 400))["detail"]
     assert await rig.ids() == [one]
+
+
+async def test_a_callback_that_is_none_is_a_wrong_filter_unless_it_left_dead_letters(rig: Rig) -> None:
+    for method, path in (("GET", ""), ("POST", "/replay"), ("POST", "/drop")):
+        told = await rig.call(method, path + "?callback=nobody", 400)
+        assert told["detail"] == "there is no callback nobody in the configuration, nor a dead letter of it"
+    assert await rig.ids("?callback=billing") == []
+    (left,) = await rig.give_up("crm", 1)
+    assert await rig.ids("?callback=crm") == [left]
+    assert await rig.ids("?callback=crm&status=999") == []
+    assert await rig.ids(f"?callback=nobody&after={left}") == []
+
+
+async def test_one_that_never_was_is_not_said_to_have_been_replayed(rig: Rig) -> None:
+    told = await rig.call("GET", "/1", 404)
+    assert told["detail"] == "there is no dead letter 1; there was none, or it was replayed, dropped, or has expired"
 
 
 async def test_nothing_without_the_token(rig: Rig) -> None:
