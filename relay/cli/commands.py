@@ -121,7 +121,8 @@ def simulate(
     total: Annotated[int | None, typer.Option(min=0, help="Reports in all, of each kind; default: endless.")] = None,
     backlog: Annotated[int, typer.Option(min=0, help="Reports waiting from the start, of each kind.")] = 0,
     kind: Annotated[
-        list[str] | None, typer.Option(help="Only this kind, sms or voice; may be given again. Default: both.")
+        list[str] | None,
+        typer.Option(help="Only this kind, sms, voice or email; may be given again. Default: sms, voice."),
     ] = None,
     duplicates: Annotated[float, typer.Option(min=0, max=1, help="Share of reports that repeat an earlier one.")] = 0.0,
     revisions: Annotated[

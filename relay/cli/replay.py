@@ -151,9 +151,9 @@ def _tell(run: dict[str, Any], *, as_json: bool) -> None:
         return
     text = f"replay {run['id']} to {run['callback']}: {run['state']}, {run['reports']:,} queued, {_counts(run)}"
     if run["waiting"]:
-        text += f"; {run['waiting']:,} were waiting to be sent anyway"
+        text += f"; {run['waiting']:,} {'was' if run['waiting'] == 1 else 'were'} waiting to be sent anyway"
     if run["gone"]:
-        text += f"; {run['gone']:,} entries were gone before it came to them"
+        text += f"; {run['gone']:,} {'entry was' if run['gone'] == 1 else 'entries were'} gone before it came to them"
     if run["state"] == "paused":
         text += f"; go on: relay replay --resume {run['id']}"
     sys.stdout.write(visible(text) + "\n")

@@ -1,6 +1,7 @@
 """`relay simulate`."""
 
 import asyncio
+import errno
 import json
 import signal
 from collections.abc import Sequence
@@ -9,9 +10,11 @@ from pathlib import Path
 
 from relay.cli.output import DONE, complain
 from relay.observe import configure_logging
-from relay.simulator.faults import Fault, parse_fault
+from relay.simulator.faults import Fault, What, parse_fault
 from relay.simulator.options import LogsOptions, SimulatorOptions, TrafficOptions
 from relay.simulator.server import REPORTS_PATHS, USUAL_KINDS, serve
+
+FAULTS = "there is " + ", ".join(What)
 
 
 class WrongOption(Exception):
@@ -70,7 +73,8 @@ def run_simulator(options: SimulatorOptions) -> int:
         with suppress(KeyboardInterrupt):
             asyncio.run(_serve(options))
     except OSError as error:
-        return complain(f"relay simulate: {error}")
+        cure = "; use --port, 0 takes a free one" if error.errno == errno.EADDRINUSE else ""
+        return complain(f"relay simulate: {error}{cure}")
     return DONE
 
 
@@ -87,6 +91,11 @@ def _fault(text: str) -> Fault:
     what, equals, rate = text.partition("=")
     try:
         given = {"what": what, "rate": rate} if equals and not text.lstrip().startswith("{") else json.loads(text)
+    except ValueError as error:
+        raise WrongOption("--fault", f"{text}: neither WHAT=RATE nor JSON ({error}); {FAULTS}") from None
+    if isinstance(given, dict) and given.get("what") not in list(What):
+        raise WrongOption("--fault", f"{text}: {FAULTS}")
+    try:
         return parse_fault(given)
     except ValueError as error:
         raise WrongOption("--fault", f"{text}: {error}") from None

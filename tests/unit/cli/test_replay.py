@@ -75,7 +75,7 @@ def test_followed_to_its_end(api: ToldApi, replay: Command) -> None:
     ("changes", "told"),
     [
         ({"dead": 2, "delivered": 8}, "8 delivered, 0 pending, 2 dead"),
-        ({"gone": 3, "waiting": 1}, "0 pending; 1 were waiting to be sent anyway; 3 entries were gone"),
+        ({"gone": 3, "waiting": 1}, "0 pending; 1 was waiting to be sent anyway; 3 entries were gone"),
     ],
 )
 def test_not_all_of_it_came_through(api: ToldApi, replay: Command, changes: dict[str, Any], told: str) -> None:

@@ -1,6 +1,7 @@
 """`relay simulate`: options, and its end."""
 
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -65,6 +66,25 @@ def test_a_wrong_fault(relay_command: Command, fault: str) -> None:
     assert result.exit_code == 2
     assert "--fault" in result.stderr
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("fault", ["nosuch=1", '{"what": "nosuch"}', "nosuch", '{"what": ["drip"]}'])
+def test_faults_that_there_are_are_listed(fault: str) -> None:
+    with pytest.raises(WrongOption, match="there is delay, drip, hang, status, reset_before"):
+        simulator_options(**options(faults=[fault]))
+
+
+def test_a_port_that_is_taken(relay_command: Command) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        result = relay_command("simulate", "--port", str(taken.getsockname()[1]))
+    assert result.exit_code == 1
+    assert "use --port" in result.stderr
+
+
+def test_help_and_error_name_the_same_kinds(relay_command: Command) -> None:
+    assert "sms, voice or email" in " ".join(relay_command("simulate", "--help", COLUMNS="200").stdout.split())
 
 
 def test_a_wrong_kind(relay_command: Command) -> None:
