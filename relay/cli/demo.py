@@ -26,4 +26,5 @@ def run_demo(*, seconds: float, rate: float, bootstrap_servers: str | None) -> i
         return FAILED
     except KafkaException as error:
         reason = error.args[0].str() if error.args and hasattr(error.args[0], "str") else error
-        return complain(f"relay demo: Kafka at {bootstrap_servers or 'an embedded broker'} does not answer, is it running there? {reason}")
+        where = bootstrap_servers or "an embedded broker"
+        return complain(f"relay demo: Kafka at {where} does not answer, is it running there? {reason}")
