@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import sys
 from itertools import chain
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from rich.table import Table
 
 from relay.cli.finding import Finding, State
 from relay.cli.kafka_check import kafka_findings
-from relay.cli.output import DONE, FAILED, WRONG, complain, print_json
+from relay.cli.output import DONE, FAILED, WRONG, complain, print_json, visible
 from relay.cli.place_check import http_findings, journal_findings, recordings_findings
 from relay.cli.reach_check import callback_findings, source_findings
 from relay.config import Config, ConfigError, HttpConfig, advice, key_path, load, secret_texts
@@ -88,6 +89,13 @@ def _problems(error: ConfigError) -> list[dict[str, object]]:
 
 
 def _print(findings: list[Finding]) -> None:
+    """Without a terminal a finding is a line, so that it can be looked for."""
+    if not sys.stdout.isatty():
+        widest = max(len(finding.what) for finding in findings)
+        for finding in findings:
+            line = f"{finding.state:{len(State.WARNING)}}  {finding.what:{widest}}  {finding.detail}"
+            sys.stdout.write(visible(line) + "\n")
+        return
     table = Table(show_header=False, box=None, pad_edge=False)
     for finding in findings:
         color = COLORS[finding.state]

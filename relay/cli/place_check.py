@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 from relay.cli.finding import Finding, State
+from relay.cli.output import size
 from relay.journal.errors import JournalRefused
 from relay.journal.files import FileLock, check_place, free_bytes
 from relay.web.service import unusable_address
@@ -42,7 +43,7 @@ def recordings_findings(directory: Path) -> list[Finding]:
 
 
 def _free(place: Path) -> str:
-    return f"{free_bytes(place):,} bytes free"
+    return f"{size(free_bytes(place))} free"
 
 
 def http_findings(host: str, port: int, port_key: str = "http.port") -> list[Finding]:
@@ -61,7 +62,7 @@ def http_findings(host: str, port: int, port_key: str = "http.port") -> list[Fin
 
 def _file(name: str, file: Path) -> Finding:
     if not file.exists():
-        return Finding(name, State.OK, f"will be created; {free_bytes(file.parent):,} bytes free")
+        return Finding(name, State.OK, f"will be created; {size(free_bytes(file.parent))} free")
     try:
         with file.open("rb") as stream:
             magic = stream.read(len(SQLITE_MAGIC))
@@ -69,7 +70,7 @@ def _file(name: str, file: Path) -> Finding:
         return Finding(name, State.FAILED, f"cannot be read: {error.strerror}; correct its owner or mode")
     if magic not in (SQLITE_MAGIC, b""):
         return Finding(name, State.FAILED, "is not a journal of relay; keep the file and name another in journal.url")
-    return Finding(name, State.OK, f"exists; {free_bytes(file.parent):,} bytes free")
+    return Finding(name, State.OK, f"exists; {size(free_bytes(file.parent))} free")
 
 
 def _lock(name: str, file: Path) -> Finding:

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from aiohttp import web
@@ -51,6 +52,22 @@ def test_the_table_names_everything(relay_command: Command, config_file: Path) -
     assert result.exit_code == 0
     for what in ("configuration", "journal", "http 127.0.0.1:0", "source acme", "callback billing"):
         assert what in result.stdout
+
+
+def test_without_a_terminal_a_finding_is_a_line(
+    relay_command: Command, config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [Finding("what", State.WARNING, "word " * 60 + "\x1b[2J"), Finding("what else", State.OK, "well")]
+    monkeypatch.setattr("relay.cli.check.findings_of", AsyncMock(return_value=found))
+    assert relay_command("check", "-c", config_file, COLUMNS="80").stdout.splitlines() == [
+        "warning  what       " + "word " * 60 + "\\x1b[2J",
+        "ok       what else  well",
+    ]
+
+
+def test_free_room_is_legible(relay_command: Command, config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.cli.place_check.free_bytes", lambda _: 40_000_000_000)
+    assert "will be created; 37.3 GiB free" in relay_command("check", "-c", config_file).stdout
 
 
 def test_nothing_is_sent_to_source_or_callback(
