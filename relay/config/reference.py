@@ -1,4 +1,4 @@
-"""What is written about the configuration elsewhere, made from the models: JSON Schema and the README's tables."""
+"""What is written about the configuration elsewhere, made from the models: schemas for editors and helm, the README."""
 
 import json
 from enum import Enum
@@ -6,8 +6,10 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from relay.config.fields import Section
 from relay.config.later import LATER
 from relay.config.model import Config
 from relay.config.outline import Key, keys, section_of
@@ -36,6 +38,30 @@ def _references_allowed(schema: Any) -> Any:
         return inner
     outside = {key: inner.pop(key) for key in ("description", "default", "title") if key in inner}
     return {"anyOf": [inner, EXPANDED], **outside}
+
+
+def chart_schema(text: str) -> str:
+    """`text` (values.schema.json of the chart) with the keys under `config` made anew.
+
+    Keys alone, not their values: those relay checks, once references to the environment are expanded.
+    """
+    schema = json.loads(text)
+    schema["properties"]["config"]["allOf"] = [_only_keys(Config)]
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _only_keys(section: type[Section]) -> dict[str, Any]:
+    """Says nothing about what is no mapping."""
+    properties: dict[str, Any] = {}
+    for name, field in section.model_fields.items():
+        inner = section_of(field.annotation)
+        known = _only_keys(inner) if inner is not None else {}
+        properties[name] = {"items": known} if known and _is_list(field) else known
+    return {"additionalProperties": False, "properties": properties}
+
+
+def _is_list(field: FieldInfo) -> bool:
+    return "tuple" in repr(field.annotation)
 
 
 def markdown() -> str:
@@ -74,7 +100,7 @@ def _table(section: str, rows: list[Key]) -> str:
 def _kind(key: Key) -> str:
     section = section_of(key.field.annotation)
     if section is not None:
-        return "list" if "tuple" in repr(key.field.annotation) else "mapping"
+        return "list" if _is_list(key.field) else "mapping"
     return " or ".join(dict.fromkeys(_words(key.field.annotation)))
 
 

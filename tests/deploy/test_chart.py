@@ -208,6 +208,10 @@ def test_pushes_on_the_main_port(render: Render) -> None:
             "sources.recordings.directory: /srv/calls is outside /var/lib/relay",
         ),
         ("replica=1", "'replica' not allowed"),
+        ("config.kafka.delivry=idempotent", "'delivry' not allowed"),
+        ("config.kfka.delivery=idempotent", "'kfka' not allowed"),
+        ("config.sources[0].endpoints[0].pol.limit=5", "'pol' not allowed"),
+        ("config.callbacks[0].name=a,config.callbacks[0].url=http://a,config.callbacks[0].secret=b", "'secret' not"),
     ],
 )
 def test_values_that_would_lose_data_or_never_start_are_refused(helm: Run, values: str, message: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jsonschema_rs
 import pytest
@@ -11,7 +12,7 @@ from relay.config import SourceConfig
 from relay.config.__main__ import main
 from relay.config.later import LATER
 from relay.config.outline import keys
-from relay.config.reference import BEGIN, END, documented, json_schema, markdown
+from relay.config.reference import BEGIN, END, chart_schema, documented, json_schema, markdown
 
 ROOT = Path(__file__).parents[3]
 EVERY_KEY = """\
@@ -77,6 +78,25 @@ def test_the_schema_in_the_repository_is_current() -> None:
     assert written == json_schema(), "run: python -m relay.config schema schemas/config.json"
 
 
+def test_the_charts_schema_in_the_repository_is_current() -> None:
+    written = (ROOT / "helm" / "values.schema.json").read_text(encoding="utf-8")
+    assert written == chart_schema(written), "run: python -m relay.config chart helm/values.schema.json"
+
+
+def test_the_charts_schema_knows_every_key_and_judges_no_value() -> None:
+    validator = jsonschema_rs.validator_for(chart_part())
+    document = YAML(typ="safe", pure=True).load(EVERY_KEY)
+    assert validator.is_valid(document)
+    assert validator.is_valid({"kafka": None, "sources": [{"poll": {"limit": "20"}, "endpoints": ["${KIND}"]}]})
+    document["sources"][0]["endpoints"][1]["poll"]["limits"] = 5
+    assert not validator.is_valid(document)
+
+
+def chart_part() -> Any:
+    text = (ROOT / "helm" / "values.schema.json").read_text(encoding="utf-8")
+    return json.loads(text)["properties"]["config"]["allOf"][0]
+
+
 def test_the_schema_accepts_every_key_and_refuses_others() -> None:
     validator = jsonschema_rs.validator_for(json.loads(json_schema()))
     document = YAML(typ="safe").load(EVERY_KEY)
@@ -129,6 +149,10 @@ def test_the_command_brings_files_up_to_date(tmp_path: Path, capsys: pytest.Capt
     assert main(["schema"]) == main(["reference"]) == 0
     assert capsys.readouterr().out == schema.read_text() + markdown()
     assert main(["rubbish"]) == 2
+    chart = tmp_path / "values.schema.json"
+    chart.write_text('{"properties": {"config": {}}}', encoding="utf-8")
+    assert main(["chart", str(chart)]) == 0
+    assert json.loads(chart.read_text())["properties"]["config"]["allOf"] == [chart_part()]
 
 
 def test_a_source_may_be_built_without_a_file() -> None:
