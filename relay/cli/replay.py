@@ -90,7 +90,8 @@ def _watched(relay: RunningRelay, run: dict[str, Any], *, detach: bool, as_json:
         run = _followed(relay, run, quiet=as_json)
     _tell(run, as_json=as_json)
     if detach and run["state"] not in OVER:
-        complain("it goes on by itself; how far it is: relay replay --list")
+        if not as_json:
+            complain("it goes on by itself; how far it is: relay replay --list")
         return DONE
     return DONE if run["state"] == "done" and not (run["dead"] or run["gone"]) else FAILED
 
