@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 pytest_plugins = ["tests.kafka.plugin"]
 
 # A machine that is busy with something else is no fault of what is tested.
-settings.register_profile("relay", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("relay", max_examples=45, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("relay")
 
 

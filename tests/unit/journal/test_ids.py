@@ -167,4 +167,4 @@ class IdsMachine(RuleBasedStateMachine):
 
 
 TestIdsMachine = IdsMachine.TestCase
-TestIdsMachine.settings = settings(max_examples=30, stateful_step_count=30)
+TestIdsMachine.settings = settings(max_examples=20, stateful_step_count=30)

@@ -336,7 +336,7 @@ async def _run(seed: int, loop: LeapingLoop, *, may_crash: bool) -> None:
     world.check()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_each_report_arrives_once_and_revisions_in_their_order(seed: int) -> None:
     run(seed, may_crash=False)
