@@ -14,6 +14,7 @@ from tests.chaos.checker import Verdict, judge
 from tests.chaos.faults_journal import restore_backup, take_backup
 from tests.kafka.broker import Cluster
 from tests.kafka.proxy import OFFSET_FETCH
+from tests.scene.processes import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.crash, pytest.mark.timeout(240)]
 
@@ -151,6 +152,8 @@ async def verdict_on(
         directory, kafka, *traffic, prefix=f"sabotage-{prefix}", recovers=False, environment=environment
     ) as arena:
         await arena.start_relay()
+        with suppress(AssertionError):  # a provocation before the first answers would provoke nothing
+            await until(lambda: arena.relay.metric("relay_reports_total") > 0, 20, "nothing was polled")
         await asyncio.sleep(1)
         for provoke in provocations:
             await provoke(arena)
