@@ -3,12 +3,12 @@
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from relay.cli.output import DONE, FAILED, WRONG, print_json, visible
-from relay.cli.remote import Refused, RunningRelay, refused, running_relay
+from relay.cli.place import Place, relay_at
+from relay.cli.remote import Refused, RunningRelay, refused
 from relay.cli.status import age
 from relay.cli.tables import Column, print_table
 
@@ -20,16 +20,13 @@ MOST_ANSWER_CHARACTERS = 500
 WRONG_STATUSES = frozenset({400, 404, 409})
 """No such callback, or it follows no such kind."""
 
-Place = tuple[str | None, Path | None, Path | None, str | None]
-"""What says which relay is meant: URL, configuration, token file, token."""
-
 Act = Callable[[RunningRelay, str], dict[str, Any]]
 
 
 def list_callbacks(place: Place, *, as_json: bool) -> int:
     """Print how they stand; the exit code."""
     try:
-        answer = _relay(place).call("GET", PATH)
+        answer = relay_at(place).call("GET", PATH)
     except Refused as error:
         return refused("callbacks list", error)
     if as_json:
@@ -85,7 +82,7 @@ def _act(
     """To each, in order; the first that cannot be asked ends it."""
     results: list[dict[str, Any]] = []
     try:
-        relay = _relay(place)
+        relay = relay_at(place)
         for name in names:
             results.append(act(relay, name))
             if not as_json:
@@ -122,11 +119,6 @@ def _object(answer: Any) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise Refused("the answer is none of relay's; is the relay running there?")
     return answer
-
-
-def _relay(place: Place) -> RunningRelay:
-    url, config, token_file, token = place
-    return running_relay(url=url, config=config, token_file=token_file, token=token)
 
 
 COLUMNS = (

@@ -4,12 +4,12 @@ import base64
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from relay.cli.bytes_shown import shown_bytes
 from relay.cli.output import DONE, FAILED, WRONG, complain, print_json, visible
-from relay.cli.remote import Refused, RunningRelay, refused, running_relay
+from relay.cli.place import Place, relay_at
+from relay.cli.remote import Refused, RunningRelay, refused
 from relay.cli.status import age
 from relay.cli.tables import Column, print_table
 
@@ -18,9 +18,6 @@ PAGE = 1000
 RETRY_TIMEOUT_SECONDS = 120.0
 MOST_REASON_CHARACTERS = 300
 GONE, DONE_BEFORE = 404, 409
-
-Place = tuple[str | None, Path | None, Path | None, str | None]
-"""What says which relay is meant: URL, configuration, token file, token."""
 
 
 class Wanted(NamedTuple):
@@ -51,7 +48,7 @@ class Choice(NamedTuple):
 def list_entries(place: Place, wanted: Wanted, *, limit: int, after: int, as_json: bool) -> int:
     """Print the entries; the exit code."""
     try:
-        entries, following = _listed(_relay(place), wanted, limit, after)
+        entries, following = _listed(relay_at(place), wanted, limit, after)
     except Refused as error:
         return refused("quarantine list", error)
     if as_json:
@@ -66,7 +63,7 @@ def list_entries(place: Place, wanted: Wanted, *, limit: int, after: int, as_jso
 def show_entry(place: Place, id_: int, *, most_bytes: int, as_hex: bool, as_json: bool) -> int:
     """Print one entry with the first of its bytes, escaped; the exit code."""
     try:
-        entry = _relay(place).call("GET", f"{PATH}/{id_}", {"bytes": most_bytes})
+        entry = relay_at(place).call("GET", f"{PATH}/{id_}", {"bytes": most_bytes})
     except Refused as error:
         return refused("quarantine show", error)
     if as_json:
@@ -85,7 +82,7 @@ def write_bytes(place: Place, id_: int) -> int:
             "relay quarantine show: bytes from outside could command this terminal; redirect --raw to a file", WRONG
         )
     try:
-        raw = _relay(place).read("GET", f"{PATH}/{id_}/bytes", timeout_seconds=RETRY_TIMEOUT_SECONDS)
+        raw = relay_at(place).read("GET", f"{PATH}/{id_}/bytes", timeout_seconds=RETRY_TIMEOUT_SECONDS)
     except Refused as error:
         return refused("quarantine show", error)
     sys.stdout.buffer.write(raw)
@@ -124,7 +121,7 @@ def _act(
         return complain(f"relay quarantine {command}: {choice.problem}", WRONG)
     results = []
     try:
-        for result in _results(_relay(place), choice, act):
+        for result in _results(relay_at(place), choice, act):
             results.append(result)
             if not as_json:
                 sys.stdout.write(visible(f"{result['id']}: {result.get('error') or tell(result)}") + "\n")
@@ -165,11 +162,6 @@ def _listed(relay: RunningRelay, wanted: Wanted, limit: int, after: int) -> tupl
         entries += page["entries"]
         following = page["next"]
     return entries, following
-
-
-def _relay(place: Place) -> RunningRelay:
-    url, config, token_file, token = place
-    return running_relay(url=url, config=config, token_file=token_file, token=token)
 
 
 COLUMNS = (

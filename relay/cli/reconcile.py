@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -11,7 +10,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from relay.cli.output import DONE, FAILED, WRONG, print_json, visible
-from relay.cli.remote import Refused, RunningRelay, refused, running_relay
+from relay.cli.place import Place, relay_at
+from relay.cli.remote import Refused, RunningRelay, refused
 from relay.cli.tables import Column, print_table
 
 PATH = "/api/v1/reconcile"
@@ -36,15 +36,11 @@ COLUMNS = (
 )
 MOST_SHOWN = 20
 
-Place = tuple[str | None, Path | None, Path | None, str | None]
-"""What says which relay is meant: URL, configuration, token file, token."""
-
 
 def reconcile(place: Place, request: dict[str, Any], *, as_json: bool) -> int:
     """Run one comparison to its end; 0 if all was compared. Ctrl-C cancels it."""
-    url, config, token_file, token = place
     try:
-        relay = running_relay(url=url, config=config, token_file=token_file, token=token)
+        relay = relay_at(place)
         run = _followed(relay, relay.call("POST", PATH, body=request), quiet=as_json)
         missing = list(_missing(relay, run))
     except Refused as error:

@@ -22,6 +22,9 @@ NO_TOKEN = "no token: set RELAY_TOKEN, or give --token-file, or --config to find
 TOKEN_FILE_CURE = "name relay.token beside the relay's journal, or set RELAY_TOKEN"  # noqa: S105 - a message
 MOST_DETAIL_BYTES = 65_536
 
+_WRONG_PARAMETER = re.compile(r"^(since|until|limit|after|status|kind|source|callback)(?= must\b)")
+"""The API names its parameters; the options that they come from are called the same."""
+
 
 class Refused(Exception):
     """The relay could not be asked, or said no. The text says why; empty, if that was already told."""
@@ -118,10 +121,6 @@ def refused(command: str, error: Refused) -> int:
     """Say that `relay {command}` could not be done; the exit code."""
     told = _WRONG_PARAMETER.sub(r"--\1", str(error)) if error.code == WRONG else str(error)
     return complain(visible(f"relay {command}: {told}"), error.code) if told else error.code
-
-
-_WRONG_PARAMETER = re.compile(r"^(since|until|limit|after|status|kind|source|callback)(?= must\b)")
-"""The API names its parameters; the options that they come from are called the same."""
 
 
 def _url_of(config: Config | None) -> str:

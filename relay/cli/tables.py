@@ -1,16 +1,23 @@
 """Tables that lose nothing: no cell is cut or broken, whatever the width of the terminal; without one, a row a line."""
 
+import io
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from rich.cells import cell_len
+from rich.console import Console
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
 
 from relay.cli.output import visible
 
 GAP = "  "
 INDENT = "    "
+UNBOUNDED = 1 << 20
+"""Columns: wider than any row."""
 
 
 class Column(NamedTuple):
@@ -33,24 +40,36 @@ def print_table(columns: Sequence[Column], rows: Rows) -> None:
 def table_lines(columns: Sequence[Column], rows: Rows, width: int | None) -> Iterator[str]:
     """One line for each row, if it fits; else the notes below their rows; else one line for each cell."""
     shown = [[visible(cell) for cell in row] for row in rows]
-    if width is None or _width(columns, shown) <= width:
-        yield from _grid(columns, shown)
-    elif columns[-1].note and _width(columns[:-1], shown) <= width:
-        yield from _grid_with_notes(columns[:-1], shown)
+    grid = _grid(columns, shown)
+    if _fits(grid, width):
+        yield from grid
+    elif columns[-1].note and _fits(short := _grid(columns[:-1], shown), width):
+        yield from _with_notes(short, shown)
     else:
         yield from _blocks(columns, shown)
 
 
-def _grid(columns: Sequence[Column], rows: Rows) -> Iterator[str]:
-    widths = _widths(columns, rows)
-    yield _line(columns, [column.title for column in columns], widths)
-    yield GAP.join("-" * width for width in widths)
-    yield from (_line(columns, row, widths) for row in rows)
+def _grid(columns: Sequence[Column], rows: Rows) -> list[str]:
+    """Titles, a rule and the rows, each a line; cells beyond the columns are left out."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, len(GAP), 0, 0))
+    for column in columns:
+        table.add_column(justify="right" if column.right else "left", no_wrap=True)
+    table.add_row(*(column.title for column in columns))
+    table.add_row(*(Rule(characters="-", style="") for _ in columns))
+    for row in rows:
+        table.add_row(*map(Text, row[: len(columns)]))
+    written = io.StringIO()
+    Console(file=written, width=UNBOUNDED, color_system=None).print(table)
+    return [line.rstrip() for line in written.getvalue().splitlines()]
 
 
-def _grid_with_notes(columns: Sequence[Column], rows: Rows) -> Iterator[str]:
-    header, rule, *lines = _grid(columns, rows)
-    yield from (header, rule)
+def _fits(lines: Sequence[str], width: int | None) -> bool:
+    return width is None or max(map(cell_len, lines)) <= width
+
+
+def _with_notes(grid: Sequence[str], rows: Rows) -> Iterator[str]:
+    title, rule, *lines = grid
+    yield from (title, rule)
     for line, row in zip(lines, rows, strict=True):
         yield line
         if row[-1]:
@@ -63,24 +82,3 @@ def _blocks(columns: Sequence[Column], rows: Rows) -> Iterator[str]:
     for at, row in enumerate(rows):
         yield from [""] if at else []
         yield from (f"{column.title:{widest}}{GAP}{cell}" for column, cell in zip(columns, row, strict=True) if cell)
-
-
-def _line(columns: Sequence[Column], cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = (_padded(cell, width, column) for column, cell, width in zip(columns, cells, widths, strict=False))
-    return GAP.join(padded).rstrip()
-
-
-def _padded(cell: str, width: int, column: Column) -> str:
-    spaces = " " * (width - cell_len(cell))
-    return spaces + cell if column.right else cell + spaces
-
-
-def _width(columns: Sequence[Column], rows: Rows) -> int:
-    return sum(_widths(columns, rows)) + len(GAP) * (len(columns) - 1)
-
-
-def _widths(columns: Sequence[Column], rows: Rows) -> list[int]:
-    return [
-        max(cell_len(column.title), *(cell_len(row[at]) for row in rows)) if rows else cell_len(column.title)
-        for at, column in enumerate(columns)
-    ]

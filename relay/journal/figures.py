@@ -1,6 +1,5 @@
 """How full the journal is, from counters and the ends of ranges: never a long scan, however long the backlog."""
 
-from array import array
 from typing import NamedTuple
 
 import apsw
@@ -9,6 +8,7 @@ from relay.domain.figures import CallbackFigures, StreamFigures
 from relay.domain.report import Stream
 from relay.journal import tallies
 from relay.journal.cursors import wanted_of
+from relay.journal.deliveries import numbers
 from relay.journal.sql import load
 from relay.journal.statements import Row, one
 from relay.journal.streams import SEQ_BITS
@@ -60,8 +60,8 @@ def _unread(
     reports = tallies.count_wanted(db, stream_id, position, wanted)
     if not reports:
         return _Unread(0, None)
-    numbers = apsw.carray(array("q", list(wanted.status_groups or ()) or [-1]))
-    found: Row | None = db.execute(_SQL["first_in"], (*bounds, numbers, NEAR_ENTRIES)).fetchone()
+    near = (*bounds, NEAR_ENTRIES, numbers(wanted.types), numbers(wanted.status_groups or ()))
+    found: Row | None = db.execute(_SQL["first_wanted"], near).fetchone()
     return _Unread(reports, int(found[0]) if found else _first(db, "first_after", *bounds))
 
 

@@ -22,6 +22,11 @@ def plain_words(error: OSError) -> str:
     return ", ".join(words) or error.strerror or str(error) or type(error).__name__
 
 
+def plain_words_of_http(error: OSError) -> str:
+    """The same, of a connection to an address that may have been meant to be http://."""
+    return plain_words(error) + ("; was http:// meant?" if speaks_no_tls(error) else "")
+
+
 def speaks_no_tls(error: BaseException) -> bool:
     """Whether TLS failed since whoever answered does not use it at all."""
     return isinstance(error, ssl.SSLError) and _reason(error) in _NO_TLS

@@ -6,7 +6,7 @@ import aiohttp
 from aiohttp.http import HttpProcessingError
 
 from relay.config import SecretUnreadable
-from relay.observe.plain_words import plain_words, speaks_no_tls
+from relay.observe.plain_words import plain_words, plain_words_of_http
 from relay.sinks.connector import AddressRefused, AnswerTooLarge
 from relay.sinks.request_head import HeaderUnusable
 from relay.sinks.signing import SecretUnusable
@@ -73,5 +73,5 @@ def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
         return _reason(error.os_error)
     if isinstance(error, OSError) and not isinstance(error, AddressRefused):
-        return plain_words(error) + ("; was http:// meant?" if speaks_no_tls(error) else "")
+        return plain_words_of_http(error)
     return str(error) or type(error).__name__

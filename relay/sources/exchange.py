@@ -8,7 +8,7 @@ from aiohttp.client_middlewares import ClientHandlerType
 from relay.domain.body import BodyBuffer, BodyTooLarge
 from relay.domain.report import GapCause
 from relay.observe.failpoints import Point, reach
-from relay.observe.plain_words import plain_words, speaks_no_tls
+from relay.observe.plain_words import plain_words_of_http
 
 READ_BUFFER_BYTES = 1 << 20
 """Large enough that aiohttp does not pause the socket between two of our reads."""
@@ -142,10 +142,6 @@ def printable(header: str) -> str:
 def described(error: BaseException) -> str:
     """One line for the log; aiohttp's messages name hosts and reasons, never headers."""
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect to {error.host}:{error.port}: {_why(error.os_error)}"
+        return f"cannot connect to {error.host}:{error.port}: {plain_words_of_http(error.os_error)}"
     text = " ".join(str(error).split())[:300]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _why(error: OSError) -> str:
-    return f"{plain_words(error)}; was http:// meant?" if speaks_no_tls(error) else plain_words(error)

@@ -48,10 +48,10 @@ COMMIT_RETRY_SECONDS = 1.0
 FAILURES_DEGRADED = 3
 REFUSED = frozenset({PollOutcome.UNAUTHORIZED, PollOutcome.FORBIDDEN})
 CURES = {
-    PollOutcome.UNAUTHORIZED: "; check the credentials in the source's auth, relay goes on trying",
-    PollOutcome.FORBIDDEN: "; the account may not read this queue: ask Infobip, relay goes on trying",
-    PollOutcome.CLIENT_ERROR: "; check base_url, and path of an endpoint of your own",
-    PollOutcome.REDIRECT: "; base_url must be the address that answers itself",
+    PollOutcome.UNAUTHORIZED: "check the credentials in the source's auth, relay goes on trying",
+    PollOutcome.FORBIDDEN: "the account may not read this queue: ask Infobip, relay goes on trying",
+    PollOutcome.CLIENT_ERROR: "check base_url, and path of an endpoint of your own",
+    PollOutcome.REDIRECT: "base_url must be the address that answers itself",
 }
 """What is said beside the outcome to whoever must do something."""
 
@@ -299,7 +299,8 @@ def _in_words(answer: Answer, verdict: Verdict) -> str:
     """How the polls of a stream fail, with the cure where it is known."""
     status = "" if answer.status is None else f" (status {answer.status})"
     error = f": {answer.error}" if answer.error else ""
-    return f"{verdict.outcome}{status}{error}{CURES.get(verdict.outcome, '')}"
+    cure = f"; {CURES[verdict.outcome]}" if verdict.outcome in CURES else ""
+    return f"{verdict.outcome}{status}{error}{cure}"
 
 
 async def _to_the_end(work: Coroutine[None, None, float]) -> float:

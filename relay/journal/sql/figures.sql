@@ -11,10 +11,10 @@ SELECT count(*), min(opened_at_ms) FROM gaps WHERE stream_id = ?1 AND state = 0;
 -- name: first_after
 SELECT received_at_ms FROM entries WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT 1;
 
--- name: first_in
+-- name: first_wanted
 SELECT received_at_ms FROM (
-    SELECT received_at_ms, status_group FROM entries WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?4
-) WHERE status_group IN (SELECT value FROM carray(?3)) LIMIT 1;
+    SELECT received_at_ms, type, status_group FROM entries WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3
+) WHERE type IN (SELECT value FROM carray(?4)) AND status_group IN (SELECT value FROM carray(?5)) LIMIT 1;
 
 -- name: oldest_fetch
 SELECT received_at_ms FROM fetches WHERE stream_id = ?1 ORDER BY id LIMIT 1;

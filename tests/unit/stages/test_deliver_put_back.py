@@ -78,8 +78,7 @@ async def test_a_probe_is_found_however_far_it_is() -> None:
 
 
 async def test_later_revisions_that_waited_in_memory_come_in_their_order() -> None:
-    entries = [entry(1, "a")]
-    entries += [entry(seq, "b") for seq in (2,)]
+    entries = [entry(1, "a"), entry(2, "b")]
     entries += [entry(seq, "a", revision=seq - 1, type_=EntryType.COMPLETION) for seq in (3, 4)]
     entries += [entry(5, "c"), entry(6, "b", revision=2, type_=EntryType.COMPLETION)]
     journal, sender = MemoryJournal(entries=entries), ToldSender()
