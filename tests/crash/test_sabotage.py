@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -139,6 +139,27 @@ async def test_the_relay_as_it_is_passes_all_that_provokes_the_others(tmp_path: 
     assert verdict.counts["responses lost in flight"] > 0
 
 
+@asynccontextmanager
+async def reports_flowing(arena: Arena) -> AsyncIterator[None]:
+    """Something that can be lost or doubled, however late a slow machine comes to it: the traffic may be over."""
+    over = asyncio.Event()
+
+    async def flow() -> None:
+        portion = 0
+        while not over.is_set():
+            for kind in ("sms", "voice"):
+                await arena.put_reports(kind, [f"flowing-{kind}-{portion}-{number}" for number in range(10)])
+            portion += 1
+            await asyncio.sleep(0.3)
+
+    flowing = asyncio.create_task(flow())
+    try:
+        yield
+    finally:
+        over.set()
+        await flowing
+
+
 async def verdict_on(
     directory: Path,
     kafka: Cluster,
@@ -155,8 +176,9 @@ async def verdict_on(
         with suppress(AssertionError):  # a provocation before the first answers would provoke nothing
             await until(lambda: arena.relay.metric("relay_reports_total") > 0, 20, "nothing was polled")
         await asyncio.sleep(1)
-        for provoke in provocations:
-            await provoke(arena)
+        async with reports_flowing(arena):
+            for provoke in provocations:
+                await provoke(arena)
         with suppress(AssertionError):  # what was spoiled may never come to rest
             await arena.drained(SPOILED_DRAIN_SECONDS if sabotage else DRAIN_SECONDS)
         await arena.terminate_relay()
