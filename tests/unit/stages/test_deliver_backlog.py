@@ -9,11 +9,6 @@ from tests.unit.stages.deliver_journal import NO_ANSWER, OK, ToldSender, journal
 from tests.unit.stages.deliver_rig import START_MS, Rig, settled, until
 
 
-@pytest.fixture
-def often_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relay.stages.deliver.bounds.CHECK_SECONDS", 0.01)
-
-
 @pytest.mark.usefixtures("often_checked")
 async def test_beyond_max_backlog_the_oldest_become_dead_letters() -> None:
     journal, sender = journal_of(2000), ToldSender()

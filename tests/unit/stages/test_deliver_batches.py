@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from tests.unit.stages.deliver_journal import FAILED, OK, MemoryJournal, ToldSender, entry, journal_of, two_revisions
 from tests.unit.stages.deliver_rig import Rig, settled, until
 
@@ -20,6 +22,7 @@ async def test_batches_are_filled_and_stored_before_they_are_sent() -> None:
     assert [len(attempt.seqs) for attempt in journal.attempts] == [100, 100, 50]
 
 
+@pytest.mark.usefixtures("often_checked")
 async def test_who_has_not_answered_yet_gets_no_more_taken_into_memory_than_one_read_beyond_the_slots() -> None:
     journal, sender = journal_of(6000), ToldSender()
     sender.default = asyncio.get_running_loop().create_future()

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from relay.domain.report import EntryType
 from tests.unit.stages.deliver_journal import FAILED, OK, MemoryJournal, ToldSender, entry, journal_of, two_revisions
 from tests.unit.stages.deliver_rig import START_MS, Rig, settled, until
@@ -137,6 +139,7 @@ async def test_a_revision_of_a_dead_report_is_sent() -> None:
     assert sender.posts == [("a",), ("b",), ("a",), ("a#2",), ("a#3",)]
 
 
+@pytest.mark.usefixtures("soon_again")
 async def test_revisions_that_wait_survive_a_failing_journal() -> None:
     journal, sender = two_revisions(), ToldSender()
     first = sender.hang("a")

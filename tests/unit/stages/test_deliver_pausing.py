@@ -26,11 +26,6 @@ def paused_rig(journal: MemoryJournal, sender: ToldSender, **keys: Any) -> Rig:
     return Rig(journal, sender, pause=BY_HAND, **keys)
 
 
-@pytest.fixture
-def often_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relay.stages.deliver.bounds.CHECK_SECONDS", 0.01)
-
-
 # --- gone ---
 
 
@@ -77,8 +72,8 @@ async def test_a_410_of_what_is_too_old_pauses_too() -> None:
     assert rig.gate.paused
 
 
-async def test_a_pause_that_the_journal_did_not_take_is_written_when_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relay.stages.stage.FIRST_BACKOFF_SECONDS", 0.01)
+@pytest.mark.usefixtures("soon_again")
+async def test_a_pause_that_the_journal_did_not_take_is_written_when_it_does() -> None:
     journal, sender = journal_of(1), ToldSender(GONE)
     rig = Rig(journal, sender)
     async with rig.running():
@@ -91,6 +86,7 @@ async def test_a_pause_that_the_journal_did_not_take_is_written_when_it_does(mon
 # --- paused by hand ---
 
 
+@pytest.mark.usefixtures("often_checked")
 async def test_a_paused_callback_is_sent_nothing_and_nothing_waits_in_memory() -> None:
     journal, sender = journal_of(2000), ToldSender()
     for seq in range(1, 101):
@@ -110,6 +106,7 @@ async def test_a_paused_callback_is_sent_nothing_and_nothing_waits_in_memory() -
     assert len(sender.posts) == 2000
 
 
+@pytest.mark.usefixtures("often_checked")
 async def test_pausing_puts_what_waits_in_memory_back_into_the_journal() -> None:
     journal, sender = journal_of(2000), ToldSender()
     sender.default = asyncio.get_running_loop().create_future()
@@ -278,7 +275,7 @@ async def test_an_overloaded_callback_slows_down(status: int) -> None:
 async def test_the_rate_holds_over_all_streams_of_the_callback() -> None:
     sender = ToldSender()
     journals = [MemoryJournal(entries=[entry(seq, f"{name}-{seq}") for seq in range(1, 50)]) for name in "ab"]
-    config = CallbackConfig(name="billing", url="http://localhost/", rate_per_second=100)
+    config = CallbackConfig(name="billing", url="http://localhost/", rate_per_second=200)
     shared = Gate(config, Health(), Telemetry())
     rigs = [
         Rig(journal, sender, stream=Stream("acme", kind), gate=shared)
@@ -287,6 +284,6 @@ async def test_the_rate_holds_over_all_streams_of_the_callback() -> None:
     began = asyncio.get_running_loop().time()
     async with rigs[0].running(), rigs[1].running():
         await until(lambda: all(journal.position == 49 for journal in journals))
-    assert asyncio.get_running_loop().time() - began >= 0.96
+    assert asyncio.get_running_loop().time() - began >= 0.48
     middle = [post[0][0] for post in sender.posts[20:80]]
     assert 20 <= middle.count("a") <= 40
