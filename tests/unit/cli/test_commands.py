@@ -56,15 +56,26 @@ def test_help_is_quick_because_it_loads_nothing() -> None:
     assert shown.stdout.splitlines()[-1] == "loaded []"
 
 
-@pytest.mark.parametrize("command", ["run", "check", "status"])
-def test_a_wrong_configuration_is_told_without_a_traceback(command: str, tmp_path: Path) -> None:
+@pytest.fixture
+def wrong_file(tmp_path: Path) -> Path:
     file = tmp_path / "relay.yaml"
     file.write_text("sources:\n  - nme: acme\njournal: {url: x}\n", encoding="utf-8")
-    arguments = [sys.executable, "-m", "relay", command, "-c", str(file)]
+    return file
+
+
+@pytest.mark.parametrize("command", ["run", "check", "status"])
+def test_a_wrong_configuration_is_told(relay_command: Command, command: str, wrong_file: Path) -> None:
+    result = relay_command(command, "-c", wrong_file)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f'{wrong_file}:2: sources[0].nme: unknown key; did you mean "name"?\n' in result.stderr
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_a_wrong_configuration_is_told_without_a_traceback(wrong_file: Path) -> None:
+    arguments = [sys.executable, "-m", "relay", "run", "-c", str(wrong_file)]
     shown = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    assert shown.returncode == 2
-    assert shown.stdout == ""
-    assert f'{file}:2: sources[0].nme: unknown key; did you mean "name"?\n' in shown.stderr
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert f'{wrong_file}:2: sources[0].nme: unknown key; did you mean "name"?\n' in shown.stderr
     assert "Traceback" not in shown.stderr
 
 

@@ -41,10 +41,10 @@ scalars = (
 )
 values = st.recursive(
     scalars,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KNOWN) | st.text(), inner, max_size=6),
-    max_leaves=20,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KNOWN) | st.text(), inner, max_size=4),
+    max_leaves=8,
 )
-entries = st.lists(st.dictionaries(st.sampled_from(KNOWN), values, max_size=10) | values, max_size=6)
+entries = st.lists(st.dictionaries(st.sampled_from(KNOWN), values, max_size=6) | values, max_size=4)
 
 
 def check(body: bytes, *, complete: bool = True) -> Decoded:

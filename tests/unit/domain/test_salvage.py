@@ -222,14 +222,14 @@ def test_deep_nesting_in_a_known_field_and_of_the_message_id() -> None:
 
 
 def test_wide_nesting_stays() -> None:
-    wide = [[[1], []]] * 20_000
+    wide = [[[1], []]] * 5_000
     (report,) = reports(decode(json.dumps({"results": [{"messageId": "a", "wide": wide}]})))
     assert strict_json(report.value) == {"messageId": "a", "wide": wide}
 
 
 @pytest.mark.parametrize("end", ['"}', ""], ids=["after all", "never"])
 def test_what_nests_without_bounds_is_rejected_and_harms_no_other(end: str) -> None:
-    levels = 600_000 if end else 200_000
+    levels = 600_000 if end else 100_000
     endless = '{"messageId":"b","deep":' + '{"a":' * levels + ('"}' + "}" * levels if end else "")
     decoded = decode('{"results":[{"messageId":"a"},' + endless + ',{"messageId":"c","to":"1"}]}')
     assert ids(decoded) == ["a", "c"]
@@ -258,11 +258,11 @@ def test_an_entry_is_the_same_whichever_way_it_was_read() -> None:
     [
         pytest.param(b'{"results":[' + b"{" * 2_000_000, id="braces"),
         pytest.param(b'{"results":[' + b'{"a":' * 100_000, id="open objects"),
-        pytest.param(b'{"results":[' + b'{"a":1,' * 80_000, id="open objects with commas"),
+        pytest.param(b'{"results":[' + b'{"a":1,' * 40_000, id="open objects with commas"),
         pytest.param(b'{"results":[' + b'"' * 1_000_001, id="quotes"),
         pytest.param(b'{"results":["' + b'\\"' * 1_000_000, id="escaped quotes"),
-        pytest.param(b'{"results":[' + b'{"a":x},{"b":1},' * 40_000 + b"]}", id="every other malformed"),
-        pytest.param(b'{"results":[' + b'{"messageId":1,"a":[},' * 25_000 + b"]}", id="none ends"),
+        pytest.param(b'{"results":[' + b'{"a":x},{"b":1},' * 20_000 + b"]}", id="every other malformed"),
+        pytest.param(b'{"results":[' + b'{"messageId":1,"a":[},' * 12_000 + b"]}", id="none ends"),
         pytest.param(b'{"results":[' + b"1," * 1_000_000 + b"1]}", id="numbers"),
         pytest.param(b'{"results":[' + b"]" * 1_000_000, id="closing brackets"),
         pytest.param(b"[" * 2_000_000, id="arrays"),
@@ -274,7 +274,7 @@ def test_an_entry_is_the_same_whichever_way_it_was_read() -> None:
 def test_time_is_bounded(body: bytes) -> None:
     began = time.process_time()
     decode_body(body, kind="sms", base_url="https://xyz.api.infobip.com", complete=True)
-    assert time.process_time() - began < 15, "seconds of CPU: some five times what the slowest takes"
+    assert time.process_time() - began < 5, "seconds of CPU: some ten times what the slowest takes"
 
 
 def test_unreadable_entries_without_end_are_kept_in_one_piece() -> None:
@@ -318,7 +318,7 @@ def resident_bytes():
 
 entry = b'{"messageId":"m1","price":{"pricePerMessage":NaN}},'
 decode_body(b'{"results":[%b{}]}' % (entry * 100), kind="sms", base_url="https://x", complete=True)
-body, before = b'{"results":[%b{}]}' % (entry * 8_000), resident_bytes()
+body, before = b'{"results":[%b{}]}' % (entry * 4_000), resident_bytes()
 decoded = decode_body(body, kind="sms", base_url="https://x", complete=True)
 print((resident_bytes() - before) // len(decoded.entries))
 """

@@ -93,7 +93,7 @@ def test_epoch_milliseconds_are_utc(epoch_ms: int, published: str | None) -> Non
 
 
 def test_memory_is_bounded() -> None:
-    for second in range(60):
+    for second in range(34):
         for ms in range(1000):
             for offset in ("+0100", "+0200"):
                 assert rfc3339(f"2015-02-12T09:58:{second:02d}.{ms:03d}{offset}") is not None

@@ -367,8 +367,8 @@ def test_deep_nesting_becomes_text(levels: int) -> None:
         pytest.param(b"<r><results>" * 100_000, id="open collections"),
         pytest.param(b"<r><results>" + b"<result>&</result>" * 2_000, id="each malformed"),
         pytest.param(b"<r><results><result><a" + b" b='1'" * 300_000, id="attributes"),
-        pytest.param(b"<r><results><result>" + b"<a/>" * 100_000 + b"</result></results></r>", id="members"),
-        pytest.param(b"<r>" + b"<a/>" * 100_000 + b"</r>", id="no results"),
+        pytest.param(b"<r><results><result>" + b"<a/>" * 50_000 + b"</result></results></r>", id="members"),
+        pytest.param(b"<r>" + b"<a/>" * 50_000 + b"</r>", id="no results"),
         pytest.param(b"<" * 2_000_000, id="angles"),
         pytest.param(b"<r><results><result><t>" + b"&#65;" * 500_000, id="references"),
     ],
@@ -376,7 +376,7 @@ def test_deep_nesting_becomes_text(levels: int) -> None:
 def test_time_is_bounded(document: bytes) -> None:
     began = time.process_time()
     decoded = decode_body(document, kind="sms", base_url="", complete=True)
-    assert time.process_time() - began < 15, "seconds of CPU: some five times what the slowest takes"
+    assert time.process_time() - began < 5, "seconds of CPU: some ten times what the slowest takes"
     assert reports(decoded) == []
     assert len(decoded.entries) <= 10_001
 

@@ -178,21 +178,21 @@ DAMAGED = b"<result><messageId>1</messageId>&</result>"
 @pytest.mark.parametrize(
     "document",
     [
-        pytest.param(b"<r><results>" + DAMAGED * 5_000, id="each damaged"),
+        pytest.param(b"<r><results>" + DAMAGED * 2_500, id="each damaged"),
         pytest.param(b"<" + b"r" * 1_000_000 + b"><results>" + DAMAGED * 10_000, id="a long name around"),
         pytest.param(OPEN + b"&" + b"<!--" * 500_000, id="comments"),
         pytest.param(OPEN + b"&" + b"<![CDATA[" * 250_000, id="literal text"),
-        pytest.param(OPEN + b"&" + b"<a b='" * 50_000, id="attributes"),
-        pytest.param(OPEN + b"<t>" + b"< " * 1_000_000 + b"</t></result>", id="angles"),
-        pytest.param(OPEN + b"&" + b"<a>" * 500_000, id="open elements"),
-        pytest.param(OPEN + b"&<t>" + b"&#65;" * 400_000 + b"</t></result>", id="references"),
-        pytest.param(b"<r><results>" + b"<results>&" * 3_000, id="open collections"),
+        pytest.param(OPEN + b"&" + b"<a b='" * 25_000, id="attributes"),
+        pytest.param(OPEN + b"<t>" + b"< " * 500_000 + b"</t></result>", id="angles"),
+        pytest.param(OPEN + b"&" + b"<a>" * 250_000, id="open elements"),
+        pytest.param(OPEN + b"&<t>" + b"&#65;" * 200_000 + b"</t></result>", id="references"),
+        pytest.param(b"<r><results>" + b"<results>&" * 1_500, id="open collections"),
     ],
 )
 def test_time_is_bounded(document: bytes) -> None:
     began = time.process_time()
     decode_body(document, kind="sms", base_url="", complete=True)
-    assert time.process_time() - began < 15, "seconds of CPU: some five times what the slowest takes"
+    assert time.process_time() - began < 5, "seconds of CPU: some ten times what the slowest takes"
 
 
 def test_after_each_error_not_all_of_the_rest_is_copied() -> None:

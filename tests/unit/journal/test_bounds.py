@@ -25,9 +25,9 @@ async def idle(relay: Relay, times: int) -> None:
 
 async def test_an_idle_poll_grows_no_file(memory_path: Path, open_journal: Open) -> None:
     relay = await own(await open_journal(memory_path / "relay.db"))
-    await idle(relay, 150)
+    await idle(relay, 75)
     before = sizes(memory_path)
-    await idle(relay, 300)
+    await idle(relay, 150)
     assert sizes(memory_path) == before
 
 
@@ -75,13 +75,13 @@ async def test_readers_that_never_rest_do_not_make_the_log_grow(memory_path: Pat
     threads: JournalThreads = relay.journal._threads
     threads.stages._db.execute("BEGIN")
     threads.stages._db.execute("SELECT * FROM streams").fetchall()
-    for n in range(700):
+    for n in range(350):
         await relay.journal.mark_poll(relay.lease, SMS, T0 + n)
-    assert sizes(memory_path)[1] > 600 * 4096, "the open snapshot holds the log"
+    assert sizes(memory_path)[1] > 300 * 4096, "the open snapshot holds the log"
     threads.stages._db.execute("ROLLBACK")
-    await idle(relay, 120)
+    await idle(relay, 60)
     grown = sizes(memory_path)[1]
-    await idle(relay, 300)
+    await idle(relay, 150)
     assert sizes(memory_path)[1] <= grown
 
 

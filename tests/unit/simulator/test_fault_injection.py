@@ -133,7 +133,7 @@ async def test_an_answer_that_drips(start: Start) -> None:
 
 
 async def test_an_answer_that_drips_for_too_long_is_cut_by_its_reader(start: Start) -> None:
-    simulator = await with_fault(start, what="drip", seconds=60)
+    simulator = await with_fault(start, what="drip", seconds=10)
     async with aiohttp.ClientSession(headers=APP, timeout=aiohttp.ClientTimeout(total=0.2)) as session:
         with pytest.raises(TimeoutError):
             async with session.get(simulator.base_url + SMS) as response:
@@ -142,7 +142,7 @@ async def test_an_answer_that_drips_for_too_long_is_cut_by_its_reader(start: Sta
 
 
 async def test_an_answer_too_late_for_its_reader_is_lost(start: Start) -> None:
-    simulator = await with_fault(start, what="delay", seconds=1)
+    simulator = await with_fault(start, what="delay", seconds=0.3)
     async with aiohttp.ClientSession(headers=APP, timeout=aiohttp.ClientTimeout(total=0.05)) as session:
         with pytest.raises(TimeoutError):
             await session.get(simulator.base_url + SMS)

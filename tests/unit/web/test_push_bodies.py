@@ -38,7 +38,7 @@ async def test_larger_than_allowed(pushing: Rig, compressed: bool, told: bool) -
 
 
 async def test_a_bomb_is_not_inflated(pushing: Rig) -> None:
-    bomb = gzip.compress(gzip.compress(b'{"results":[]}' + bytes(100_000_000), compresslevel=9), compresslevel=9)
+    bomb = gzip.compress(gzip.compress(b'{"results":[]}' + bytes(10_000_000)), compresslevel=9)
     assert len(bomb) < MOST_BYTES
     outer = gzip.decompress(bomb)
     assert len(outer) > MOST_BYTES
