@@ -5,13 +5,14 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote
 
 import orjson
+from msgspec import Struct
 
 from relay.domain.infobip_push import as_pushed
 from relay.domain.report import Entry, EntryType, Origin, Stream
@@ -34,9 +35,12 @@ class Topics(NamedTuple):
     recordings: str = "infobip.voice.recordings"
 
 
-class KafkaRecord(NamedTuple):
+class KafkaRecord(Struct, frozen=True, gc=False):
     """One Kafka record, ready to append. `id` is the value of `ce_id`, `seq` that of `relay_seq`; the other headers are
-    `common`: neighbours in a stream share it, so that it is encoded once for all of them."""
+    `common`: neighbours in a stream share it, so that it is encoded once for all of them.
+
+    A Struct is made in a third of the time that a NamedTuple takes, and every report becomes one.
+    """
 
     seq: int
     topic: str
@@ -82,25 +86,36 @@ class StreamEnvelope:
             EntryType.REVISION: topics.reports if revisions_inline else topics.revisions,
         }
         self._common: Headers = ()
-        self._common_of: tuple[Headers, int, Origin] | None = None
+        self._common_of: tuple[Headers, int, Origin | None] = (), -1, None
 
-    def record(self, entry: Entry) -> KafkaRecord:
-        """The record of one entry; the same entry always makes the same record."""
-        seq, type_, message_id, revision, origin, received_at_ms, _, value, _ = entry
-        topic = self._topics.get(type_)
-        if topic is None and type_ == EntryType.RECORDING:
-            topic, key, fixed = self._recordings_topic, message_id.encode(), self._recording_fixed
-            id_ = ce_id(entry).encode()
-        elif topic is None:
-            topic, key, fixed = self._quarantine_topic, self._quarantine_key, self._quarantine_fixed
-            id_ = b"quarantine-%d" % seq
-        else:
-            key, fixed = message_id.encode(), self._fixed
-            id_ = key if revision == 1 else b"%b#%d" % (key, revision)
-        if self._common_of != (fixed, received_at_ms, origin):  # the entries of a fetch share it
-            self._common = (*fixed, ("ce_time", rfc3339_ms(received_at_ms).encode()), _ORIGINS[origin], self._journal)
-            self._common_of = (fixed, received_at_ms, origin)
-        return _record((seq, topic, key, value, id_, self._common, received_at_ms))
+    def records(self, entries: Iterable[Entry]) -> list[KafkaRecord]:
+        """The records of the entries that were not refused; the same entry always makes the same record."""
+        topics, journal = self._topics, self._journal
+        common, (common_fixed, common_ms, common_origin) = self._common, self._common_of
+        made = []
+        for seq, type_, message_id, revision, origin, received_at_ms, _, value, refused in entries:
+            if refused:
+                continue
+            key = id_ = message_id.encode()
+            fixed = self._fixed
+            topic = topics.get(type_)
+            if topic is None:
+                topic, key, id_, fixed = self._of_another_type(type_, seq, key)
+            elif revision != 1:
+                id_ = b"%b#%d" % (key, revision)
+            if received_at_ms != common_ms or fixed is not common_fixed or origin is not common_origin:
+                # The entries of a fetch share it.
+                common = (*fixed, ("ce_time", rfc3339_ms(received_at_ms).encode()), _ORIGINS[origin], journal)
+                common_fixed, common_ms, common_origin = fixed, received_at_ms, origin
+            made.append(KafkaRecord(seq, topic, key, value, id_, common, received_at_ms))
+        self._common, self._common_of = common, (common_fixed, common_ms, common_origin)
+        return made
+
+    def _of_another_type(self, type_: EntryType, seq: int, message_id: bytes) -> tuple[str, bytes, bytes, Headers]:
+        """Topic, key, id and fixed headers."""
+        if type_ == EntryType.RECORDING:
+            return self._recordings_topic, message_id, b"%b#recording" % message_id, self._recording_fixed
+        return self._quarantine_topic, self._quarantine_key, b"quarantine-%d" % seq, self._quarantine_fixed
 
 
 def ce_source(stream: Stream) -> str:
@@ -200,7 +215,5 @@ def _fixed_headers(source: str, type_: str) -> tuple[tuple[str, bytes], ...]:
     )
 
 
-_record = partial(tuple.__new__, KafkaRecord)
-"""What the class does when it is called, at a third of the time."""
 _NOUNS = {EntryType.QUARANTINE: "quarantine", EntryType.RECORDING: "recording"}
 _ORIGINS = {origin: ("ce_origin", origin.value.encode()) for origin in Origin}

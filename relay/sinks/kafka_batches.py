@@ -34,10 +34,8 @@ def fill_batches(
 
     Raises RecordsRefused for a record that no broker would take.
     """
-    by_topic: defaultdict[str, list[Record]] = defaultdict(list)
-    for record in records:
-        by_topic[record[1]].append(record)
-    for topic, own in by_topic.items():
+    for topic in dict.fromkeys([record.topic for record in records]):  # mostly one
+        own = [record for record in records if record.topic == topic]
         yield from _fill_topic(topic, own, partitions[topic], create_batch)
 
 
@@ -45,7 +43,7 @@ def _fill_topic(
     topic: str, records: Sequence[Record], partitions: int, create_batch: Callable[[], Batch]
 ) -> Iterator[Filled]:
     by_place: defaultdict[int, list[Record]] = defaultdict(list)
-    for record, place in zip(records, partitions_of([record[2] for record in records], partitions), strict=True):
+    for record, place in zip(records, partitions_of([record.key for record in records], partitions), strict=True):
         by_place[place].append(record)
     for place, own in by_place.items():
         start = 0
@@ -58,7 +56,7 @@ def _fill_topic(
 
 
 def _check_sizes(records: Sequence[Record], *, taken: int) -> None:
-    largest_bytes = max([len(record[3]) for record in records])
+    largest_bytes = max([len(record.value) for record in records])
     if largest_bytes > MAX_RECORD_BYTES:
         raise RecordsRefused(f"a record of {largest_bytes} bytes is above {MAX_RECORD_BYTES}, the most that is sent")
     if not taken:

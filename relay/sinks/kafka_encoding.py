@@ -25,27 +25,33 @@ _TRANSACTIONAL = 0x10
 _COMPRESSED: Mapping[int, Callable[[bytes], bytes]] = {1: gzip_encode, 2: snappy_encode, 3: lz4_encode, 4: zstd_encode}
 
 
-class _Varints(dict[int, bytes]):
-    """Numbers as Kafka writes them in a record: zigzag, seven bits a byte. Those that come again and again are kept."""
-
-    _MOST = 1 << 16
-
-    def __missing__(self, number: int) -> bytes:
-        left = (number << 1) ^ (number >> 63)
-        written = bytearray()
-        while left > 0x7F:
-            written.append(left & 0x7F | 0x80)
-            left >>= 7
-        written.append(left)
-        varint = bytes(written)
-        if 0 <= number < self._MOST:
-            self[number] = varint
-        return varint
+def _varint(number: int) -> bytes:
+    """As Kafka writes numbers in a record: zigzag, seven bits a byte."""
+    left = (number << 1) ^ (number >> 63)
+    written = bytearray()
+    while left > 0x7F:
+        written.append(left & 0x7F | 0x80)
+        left >>= 7
+    written.append(left)
+    return bytes(written)
 
 
-_varints = _Varints()
-_ID_NAME = _varints[5] + b"ce_id"
-_SEQ_NAME = _varints[9] + b"relay_seq"
+class _AnyVarints:
+    """Those of all numbers."""
+
+    def __getitem__(self, number: int) -> bytes:
+        return _varint(number)
+
+
+_varints = _AnyVarints()
+_SMALL = 1 << 13
+_small_varints = [_varint(number) for number in range(_SMALL)]
+"""Those that nearly all records need, already made."""
+_LONGEST_IDS_BYTES = 4096
+"""Key and `ce_id` are made of a messageId of 256 characters at most, or of a stream's name; with all numbers."""
+_ID_NAME = _varint(5) + b"ce_id"
+_SEQ_NAMES = [_varint(9) + b"relay_seq" + _varint(digits) for digits in range(20)]
+"""By the digits of the number that follows, of 64 bits at most."""
 
 
 class RecordBatch(BatchBuilder):  # type: ignore[misc]
@@ -67,27 +73,38 @@ class RecordBatch(BatchBuilder):  # type: ignore[misc]
         the first that was not taken."""
         if not self._count:
             self._first_ms = self._last_ms = records[start].timestamp_ms
-        varints, pieces, most_bytes = _varints, self._pieces, self._most_bytes
+        pieces, most_bytes = self._pieces, self._most_bytes
         offset, records_bytes = self._count, self._records_bytes
-        lead, lead_ms, shared, shared_by = b"", -1, b"", None
-        for seq, _, key, value, id_, common, timestamp_ms in islice(records, start, None):
+        lead, lead_ms, shared, shared_by, most_small_bytes = b"", -1, b"", None, 0
+        for record in islice(records, start, None):
+            key, value, id_, common, timestamp_ms = (
+                record.key,
+                record.value,
+                record.id,
+                record.common,
+                record.timestamp_ms,
+            )
             if common is not shared_by:
                 shared, shared_by = _headers(common), common
+                most_small_bytes = _SMALL - _LONGEST_IDS_BYTES - len(shared)
             if timestamp_ms != lead_ms:
-                lead, lead_ms = b"\0" + varints[timestamp_ms - self._first_ms], timestamp_ms
+                lead, lead_ms = b"\0" + _varint(timestamp_ms - self._first_ms), timestamp_ms
                 self._last_ms = max(self._last_ms, timestamp_ms)
-            number = b"%d" % seq
-            record = b"".join(
-                (
-                    lead, varints[offset], varints[len(key)], key, varints[len(value)], value,
-                    shared, varints[len(id_)], id_, _SEQ_NAME, varints[len(number)], number,
-                )
+            number = b"%d" % record.seq
+            varints = _small_varints if len(value) < most_small_bytes and offset < _SMALL else _varints
+            delta, key_length, value_length = varints[offset], varints[len(key)], varints[len(value)]
+            id_length, seq_name = varints[len(id_)], _SEQ_NAMES[len(number)]
+            record_bytes = (
+                len(lead) + len(delta) + len(key_length) + len(key) + len(value_length) + len(value)
+                + len(shared) + len(id_length) + len(id_) + len(seq_name) + len(number)
             )  # fmt: skip
-            length = varints[len(record)]
-            with_it_bytes = records_bytes + len(length) + len(record)
+            length = varints[record_bytes]
+            with_it_bytes = records_bytes + len(length) + record_bytes
             if offset and with_it_bytes > most_bytes:
                 break
-            pieces += (length, record)
+            pieces += (
+                length, lead, delta, key_length, key, value_length, value, shared, id_length, id_, seq_name, number,
+            )  # fmt: skip
             records_bytes = with_it_bytes
             offset += 1
         taken = offset - self._count
@@ -132,8 +149,8 @@ class RecordBatch(BatchBuilder):  # type: ignore[misc]
 
 def _headers(common: Sequence[tuple[str, bytes]]) -> bytes:
     """The headers of a record as far as the value of `ce_id`; `relay_seq` follows that."""
-    encoded = [_varints[len(common) + 2]]
+    encoded = [_varint(len(common) + 2)]
     for name, value in common:
         written = name.encode()
-        encoded += (_varints[len(written)], written, _varints[len(value)], value)
+        encoded += (_varint(len(written)), written, _varint(len(value)), value)
     return b"".join([*encoded, _ID_NAME])

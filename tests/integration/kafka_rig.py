@@ -86,7 +86,7 @@ class Place:
 
     def records(self, seqs: Sequence[int], *, value: bytes = b'{"messageId":"x"}') -> list[Record]:
         envelope = self.envelope
-        return [envelope.record(entry(seq, value=value)) for seq in seqs]
+        return envelope.records([entry(seq, value=value) for seq in seqs])
 
 
 def entry(seq: int, *, value: bytes = b'{"messageId":"x"}', message_id: str = "") -> Entry:

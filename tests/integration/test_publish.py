@@ -51,8 +51,8 @@ async def test_killed_after_the_commit_before_the_local_copy_nothing_is_sent_aga
     async with running(path, place) as relay:
         await confirmed(relay)
         await relay.receive(names(1, 50))
-        await relay.sink.publish([place.envelope.record(entry) for entry in
-                                  await relay.journal.read_stream(place.stream, 0, 100, 1 << 20)], 50)  # fmt: skip
+        entries = await relay.journal.read_stream(place.stream, 0, 100, 1 << 20)
+        await relay.sink.publish(place.envelope.records(entries), 50)
 
     async with running(path, place) as relay:
         await relay.drain()

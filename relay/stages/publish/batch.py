@@ -77,8 +77,7 @@ class Reader:
 
     async def _read(self, after_seq: int) -> Batch:
         entries = await self._journal.read_stream(self._stream, after_seq, self._limit, BATCH_BYTES)
-        record = self._envelope.record
-        return Batch(entries, [record(entry) for entry in entries if not entry.refused])
+        return Batch(entries, self._envelope.records(entries))
 
 
 def _is_full(batch: Batch) -> bool:

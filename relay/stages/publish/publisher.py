@@ -180,7 +180,7 @@ class Publish:
         reach(Point.PUBLISH_COMMITTED)
         at_ms = self._now_ms()
         self._telemetry.transaction_finished("committed", time.monotonic() - started)
-        for topic, count in Counter(record.topic for record in batch.records).items():
+        for topic, count in Counter([record.topic for record in batch.records]).items():
             self._telemetry.records_published(topic, count)
         self._telemetry.published(self._stream, [record.timestamp_ms for record in batch.records], at_ms)
         self._position = position

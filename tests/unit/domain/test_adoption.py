@@ -45,17 +45,17 @@ def envelope(*, inline: bool = False) -> StreamEnvelope:
     ],
 )
 def test_each_type(entry: Entry, expected: Adopted) -> None:
-    assert adopted(envelope().record(entry), reports_topic=TOPICS.reports) == expected
+    assert adopted(envelope().records([entry])[0], reports_topic=TOPICS.reports) == expected
 
 
 def test_an_inline_revision_that_is_not_final_is_no_completion() -> None:
     entry = Entry(8, EntryType.REVISION, "m#1", 2, Origin.POLL, 1000, 1, PENDING)
 
-    assert adopted(envelope(inline=True).record(entry), reports_topic=TOPICS.reports).type == EntryType.REVISION
+    assert adopted(envelope(inline=True).records([entry])[0], reports_topic=TOPICS.reports).type == EntryType.REVISION
 
 
 @pytest.mark.parametrize("kind", ["quarantine", "recording"])
 def test_a_kind_may_be_called_like_a_type(kind: str) -> None:
     entry = Entry(7, EntryType.REPORT, "m", 1, Origin.POLL, 1000, 3, DELIVERED)
-    record = StreamEnvelope(Stream("acme", kind), "journal-1", TOPICS, revisions_inline=False).record(entry)
+    record = StreamEnvelope(Stream("acme", kind), "journal-1", TOPICS, revisions_inline=False).records([entry])[0]
     assert adopted(record, reports_topic=TOPICS.reports).type == EntryType.REPORT

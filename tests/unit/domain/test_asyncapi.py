@@ -49,7 +49,7 @@ def made(kind: str, type_: EntryType, value: bytes, *, revision: int = 1) -> Kaf
     stream = Stream("acme", kind)
     envelope = StreamEnvelope(stream, "j-1", topics_of(KAFKA, kind), revisions_inline=False)
     message_id = "" if type_ is EntryType.QUARANTINE else "m-1"
-    return envelope.record(Entry(7, type_, message_id, revision, Origin.PUSH, 1_423_731_500_323, 3, value))
+    return envelope.records([Entry(7, type_, message_id, revision, Origin.PUSH, 1_423_731_500_323, 3, value)])[0]
 
 
 RECORDS = [

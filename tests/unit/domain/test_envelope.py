@@ -36,12 +36,13 @@ def entry(
 
 
 def record(of: Entry, *, revisions_inline: bool = False) -> KafkaRecord:
-    return StreamEnvelope(STREAM, "j-1", TOPICS, revisions_inline=revisions_inline).record(of)
+    return StreamEnvelope(STREAM, "j-1", TOPICS, revisions_inline=revisions_inline).records([of])[0]
 
 
 def test_a_report_is_a_cloudevent_in_binary_mode() -> None:
     made = record(entry())
-    assert made[:4] == (7, "infobip.sms.reports", b"ff4804ef", b'{"messageId":"ff4804ef"}')
+    assert (made.seq, made.topic, made.key) == (7, "infobip.sms.reports", b"ff4804ef")
+    assert made.value == b'{"messageId":"ff4804ef"}'
     assert made.timestamp_ms == AT_MS
     assert len(made.headers) == 9
     assert dict(made.headers) == {
@@ -97,7 +98,7 @@ def test_a_recording_is_keyed_by_its_message() -> None:
 def test_each_record_has_its_own_time() -> None:
     envelope = StreamEnvelope(STREAM, "j-1", TOPICS, revisions_inline=False)
     times = [
-        dict(envelope.record(entry()._replace(received_at_ms=at_ms)).headers)["ce_time"]
+        dict(envelope.records([entry()._replace(received_at_ms=at_ms)])[0].headers)["ce_time"]
         for at_ms in (AT_MS, AT_MS, AT_MS + 1, AT_MS)
     ]
     assert [time[-5:] for time in times] == [b".323Z", b".323Z", b".324Z", b".323Z"]
@@ -105,11 +106,13 @@ def test_each_record_has_its_own_time() -> None:
 
 def test_the_entries_of_a_fetch_share_what_does_not_vary() -> None:
     envelope = StreamEnvelope(STREAM, "j-1", TOPICS, revisions_inline=False)
-    of_a_fetch = [envelope.record(entry(seq)).common for seq in (7, 8)]
+    of_a_fetch = [record.common for record in envelope.records([entry(7), entry(8)])]
     assert of_a_fetch[0] is of_a_fetch[1]
-    assert dict(envelope.record(entry(9, origin=Origin.PUSH)).common)["ce_origin"] == b"push"
-    assert dict(envelope.record(entry(10, type_=EntryType.QUARANTINE)).common)["ce_type"].endswith(b".quarantine.v1")
-    assert dict(envelope.record(entry(11)).common)["ce_type"].endswith(b".report.v1")
+    assert dict(envelope.records([entry(9, origin=Origin.PUSH)])[0].common)["ce_origin"] == b"push"
+    assert dict(envelope.records([entry(10, type_=EntryType.QUARANTINE)])[0].common)["ce_type"].endswith(
+        b".quarantine.v1"
+    )
+    assert dict(envelope.records([entry(11)])[0].common)["ce_type"].endswith(b".report.v1")
 
 
 def test_an_entry_read_back_with_plain_values_makes_the_same_record() -> None:

@@ -61,6 +61,30 @@ def test_lengths_of_one_byte_two_and_more() -> None:
     assert [one[3] for one in read_back(batch)] == values
 
 
+@pytest.mark.parametrize("around_bytes", [4000, 8100])
+def test_every_length_is_right_where_short_numbers_end(around_bytes: int) -> None:
+    long = (("ce_source", b"s" * 300), ("ce_origin", b"poll"))
+    id_ = ("\U0001f600" * 256).encode() + b"#12"
+    sizes = range(around_bytes - 300, around_bytes + 300, 7)
+    batch = RecordBatch(1_000_000, CODECS["none"])
+
+    batch.extend([record(seq, id_=id_, value=b"v" * size, common=long) for seq, size in enumerate(sizes)], 0)
+
+    found = read_back(batch)
+    assert [len(one[3]) for one in found] == list(sizes)
+    assert {one[4][2] for one in found} == {("ce_id", id_)}
+
+
+def test_many_small_records_are_counted_past_where_short_numbers_end() -> None:
+    batch = RecordBatch(1_000_000, CODECS["none"])
+
+    assert batch.extend([record(seq) for seq in range(9000)], 0) == 9000
+
+    assert [(one[0], one[4][-1]) for one in read_back(batch)][8190:] == [
+        (seq, ("relay_seq", b"%d" % seq)) for seq in range(8190, 9000)
+    ]
+
+
 def test_a_clock_that_went_back_makes_an_earlier_timestamp() -> None:
     batch = RecordBatch(1000, CODECS["none"])
 

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 from relay.domain.envelope import StreamEnvelope, Topics, quarantine_value, without_bytes
 from relay.domain.report import Entry, EntryType, Origin, Stream
@@ -120,7 +121,7 @@ class MemoryKafka:
         return max((record.seq for record in self.committed), default=None)
 
     async def read_published(self, after_seq: int) -> list[Record]:
-        return sorted(record for record in self.committed if record.seq > after_seq)[:2]
+        return sorted([record for record in self.committed if record.seq > after_seq], key=attrgetter("seq"))[:2]
 
     async def publish(self, records: Sequence[Record], position: int) -> None:
         assert self.is_open, "published through a producer that was abandoned"

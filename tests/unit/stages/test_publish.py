@@ -259,7 +259,7 @@ async def test_a_refusal_without_records_is_no_reason_to_halve(rig: Rig) -> None
 
 async def test_a_missing_cursor_is_found_in_the_tail(rig: Rig) -> None:
     rig.journal.add(5)
-    rig.kafka.committed = [ENVELOPE.record(rig.journal.entries[seq]) for seq in (1, 2, 3)]
+    rig.kafka.committed = ENVELOPE.records([rig.journal.entries[seq] for seq in (1, 2, 3)])
     rig.journal.cursor = LocalCursor(2, "cluster-1", 0)
 
     await rig.drain()
@@ -284,7 +284,7 @@ async def test_another_cluster_is_not_published_to_until_an_operator_says_where_
 
 async def test_a_journal_from_a_backup_reads_back_what_kafka_has(rig: Rig) -> None:
     rig.journal.add(7)
-    rig.kafka.committed = [ENVELOPE.record(entry) for entry in rig.journal.entries.values()]
+    rig.kafka.committed = ENVELOPE.records(rig.journal.entries.values())
     rig.kafka.cursor = 7
     rig.journal.entries = {seq: rig.journal.entries[seq] for seq in (1, 2, 3)}
     rig.journal.next_seq = 4
