@@ -61,10 +61,15 @@ def _run(suite: str, pytest_arguments: list[str]) -> Outcome:
         command += ["-n", str(WORKERS[suite]), "--dist", "worksteal"]
     if suite in MEASURED and _measuring():
         command += ["--cov", "--cov-append", "--cov-report="]
-    exit_code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    exit_code = subprocess.run(command, cwd=ROOT, env=_environment(), check=False).returncode
     if exit_code == NO_TESTS_COLLECTED and pytest_arguments:
         exit_code = 0
     return _read(suite, report, exit_code)
+
+
+def _environment() -> dict[str, str]:
+    """What is compiled is kept: else every worker, and every process that a test starts, compiles it anew."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _measuring() -> bool:

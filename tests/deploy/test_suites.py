@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.suites import SUITES, Outcome, _close, _read, _split
+from tests.suites import SUITES, Outcome, _close, _environment, _read, _split
 
 REPORT = """<testsuites><testsuite name="pytest">
 <testcase name="a"/><testcase name="b"/>
@@ -51,6 +51,13 @@ def test_one_suite_can_be_chosen() -> None:
 def test_a_suite_that_does_not_exist_is_refused() -> None:
     with pytest.raises(SystemExit, match="unit, deploy, conformance"):
         _split(["--only", "smoke"])
+
+
+def test_what_is_compiled_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("RELAY_REQUIRE_SERVERS", "1")
+    assert "PYTHONDONTWRITEBYTECODE" not in _environment()
+    assert _environment()["RELAY_REQUIRE_SERVERS"] == "1"
 
 
 def test_every_folder_of_tests_is_a_suite(root: Path) -> None:
