@@ -137,6 +137,7 @@ async def test_while_it_is_paused_its_backlog_keeps_its_bound() -> None:
         rig.deliver.wake()
         await until(lambda: len(journal.dead) == 1200)
         sender.default.set_result(OK)
+        await until(lambda: len(journal.attempts) == 2)
         journal.entries += [entry(seq, received_at_ms=START_MS) for seq in range(2001, 2101)]
         await until(lambda: len(journal.dead) == 1298)  # two were delivered
         await settled(lambda: len(journal.dead))
