@@ -93,21 +93,22 @@ class StreamEnvelope:
         topics, journal = self._topics, self._journal
         common, (common_fixed, common_ms, common_origin) = self._common, self._common_of
         made = []
-        for seq, type_, message_id, revision, origin, received_at_ms, _, value, refused in entries:
-            if refused:
+        for entry in entries:
+            if entry.refused:
                 continue
-            key = id_ = message_id.encode()
+            origin, received_at_ms = entry.origin, entry.received_at_ms
+            key = id_ = entry.message_id.encode()
             fixed = self._fixed
-            topic = topics.get(type_)
+            topic = topics.get(entry.type)
             if topic is None:
-                topic, key, id_, fixed = self._of_another_type(type_, seq, key)
-            elif revision != 1:
-                id_ = b"%b#%d" % (key, revision)
+                topic, key, id_, fixed = self._of_another_type(entry.type, entry.seq, key)
+            elif entry.revision != 1:
+                id_ = b"%b#%d" % (key, entry.revision)
             if received_at_ms != common_ms or fixed is not common_fixed or origin is not common_origin:
                 # The entries of a fetch share it.
                 common = (*fixed, ("ce_time", rfc3339_ms(received_at_ms).encode()), _ORIGINS[origin], journal)
                 common_fixed, common_ms, common_origin = fixed, received_at_ms, origin
-            made.append(KafkaRecord(seq, topic, key, value, id_, common, received_at_ms))
+            made.append(KafkaRecord(entry.seq, topic, key, entry.value, id_, common, received_at_ms))
         self._common, self._common_of = common, (common_fixed, common_ms, common_origin)
         return made
 

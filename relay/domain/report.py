@@ -3,6 +3,8 @@
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
+from msgspec import Struct
+
 
 class Stream(NamedTuple):
     """All that comes from one (source, kind), in order: one poller, one sequence, one publisher."""
@@ -22,7 +24,7 @@ class Origin(StrEnum):
     LOGS = "logs"
 
 
-class Report(NamedTuple):
+class Report(Struct, frozen=True, gc=False):
     """One entry of a fetch, decoded and normalised.
 
     `value` is the event as JSON, ready for Kafka. `outcome` is ``"{status.id}:{error.id}"`` with ``-`` for what is
@@ -71,7 +73,7 @@ class EntryType(IntEnum):
     """A call's recording was stored: announced in a topic of its own; callbacks do not get it."""
 
 
-class Entry(NamedTuple):
+class Entry(Struct, frozen=True, gc=False):
     """One row of a stream. `message_id` is empty in quarantine entries; `revision` is 1 for the first report."""
 
     seq: int

@@ -1,7 +1,7 @@
 """What a fetch becomes, decided before anything is written: entries, ids to keep, bytes to quarantine."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from typing import Any, NamedTuple
 
 from relay.domain.dedup import Known, decide
@@ -10,9 +10,6 @@ from relay.domain.figures import Recorded
 from relay.domain.report import Entry, EntryType, Origin, Rejected, Report
 from relay.journal.ids import Seen
 from relay.ports import ClaimedFetch
-
-_entry = partial(tuple.__new__, Entry)
-"""What the class does when it is called, at half the time."""
 
 
 class Quarantined(NamedTuple):
@@ -47,11 +44,11 @@ class Draft:
                 self.quarantine(report.reason, report.raw)
                 seq += 1
                 continue
-            message_id, outcome, status_group, final, value = report
+            message_id, status_group, value = report.message_id, report.status_group, report.value
             before = seen.get(key) or known.get(key)
             if before is None:
                 # Nothing else decides about a messageId never seen, and in nearly all reports it is the same.
-                type_, revision, outcomes = first_of(outcome, final)
+                type_, revision, outcomes = first_of(report.outcome, report.final)
                 previous_seq = None
             else:
                 outcomes, revision, previous_seq = before
@@ -61,7 +58,7 @@ class Draft:
                     continue
                 self._revisions += 1
                 type_, revision, (outcomes, _) = decision
-            entries.append(_entry((seq, type_, message_id, revision, origin, at_ms, status_group, value, False)))
+            entries.append(Entry(seq, type_, message_id, revision, origin, at_ms, status_group, value))
             columns += (type_, message_id, revision, status_group, previous_seq, value)
             seen[key] = (outcomes, revision, seq)
             seq += 1

@@ -1,7 +1,7 @@
 """The newest entries of each stream, as committed: who has kept up reads them from memory, at no cost to the disk."""
 
 from collections.abc import Iterator, Sequence
-from operator import itemgetter
+from operator import attrgetter
 
 from relay.domain.report import Entry, Stream
 
@@ -81,4 +81,4 @@ def _value_sizes(entries: Sequence[Entry]) -> Iterator[int]:
     return map(len, map(_value_of, entries))
 
 
-_value_of = itemgetter(Entry._fields.index("value"))
+_value_of = attrgetter("value")

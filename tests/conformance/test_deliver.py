@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 
 from relay.domain.report import EntryType
 from relay.journal.sqlite import SqliteJournal
@@ -106,7 +107,7 @@ async def test_members_keep_their_order(relay: Relay) -> None:
 
 
 async def test_due_deliveries_come_earliest_first_within_bounds(relay: Relay) -> None:
-    await relay.receive(*(report(f"m-{n}")._replace(value=b"v" * 100) for n in range(1, 7)))
+    await relay.receive(*(replace(report(f"m-{n}"), value=b"v" * 100) for n in range(1, 7)))
     await relay.subscribe("billing", earliest=True)
     late, early, both = await relay.store("billing", (1,), (2,), (3, 4))
     await relay.attempt("billing", failed(1, id_=late, next_ms=T0 + 50), failed(2, id_=early, next_ms=T0 + 20))

@@ -1,6 +1,7 @@
 """Gaps, the scans that serve them, and reports found in the logs."""
 
 import pytest
+from msgspec.structs import replace
 
 from relay.domain.figures import Recorded
 from relay.domain.gaps import EndedGap, GapEnding, OpenGap, Scan, StreamGaps
@@ -91,7 +92,7 @@ async def test_streams_have_gaps_of_their_own(relay: Relay) -> None:
 
 async def test_delays_from_sending_to_receiving(relay: Relay) -> None:
     def sent(message_id: str, text: str) -> Report:
-        return report(message_id)._replace(value=f'{{"messageId":"{message_id}","sentAt":{text}}}'.encode())
+        return replace(report(message_id), value=f'{{"messageId":"{message_id}","sentAt":{text}}}'.encode())
 
     moments = ('"2023-11-14T23:13:19.000+01:00"', '"2023-11-14T22:13:25Z"', '"yesterday"', "7", "null")
     await relay.receive(*(sent(f"m-{n}", text) for n, text in enumerate(moments)), report("bare"), at_ms=T0)

@@ -1,5 +1,7 @@
 import json
 
+from msgspec.structs import replace
+
 from relay.domain.report import EntryType, Origin, Rejected
 from relay.journal.sqlite import SqliteJournal
 from relay.ports import AdoptedRecord
@@ -25,7 +27,7 @@ async def test_the_local_copy_of_the_cursor_lasts(reopen: Opener) -> None:
 
 
 async def test_reading_is_bounded_by_count_and_bytes_but_never_empty(relay: Relay) -> None:
-    await relay.receive(*(report(f"m-{n}")._replace(value=b"v" * 100) for n in range(1, 11)))
+    await relay.receive(*(replace(report(f"m-{n}"), value=b"v" * 100) for n in range(1, 11)))
     assert [entry.seq for entry in await relay.journal.read_stream(SMS, 3, 4, 1 << 20)] == [4, 5, 6, 7]
     assert [entry.seq for entry in await relay.journal.read_stream(SMS, 0, 10, 350)] == [1, 2, 3]
     assert [entry.seq for entry in await relay.journal.read_stream(SMS, 9, 10, 1)] == [10]

@@ -1,10 +1,11 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from relay.domain.figures import Recorded
 from relay.domain.history import QuarantineFilter
-from relay.domain.report import Decoded, EntryType, GapCause, Origin, Rejected
+from relay.domain.report import Decoded, Entry, EntryType, GapCause, Origin, Rejected
 from relay.journal.sqlite import SqliteJournal
 from relay.ports import LeaseLost
 from tests.conformance.journals import SMS, T0, VOICE, Opener, Relay, fetch, own, report
@@ -77,8 +78,8 @@ async def test_a_claim_that_is_no_longer_ours_writes_nothing(relay: Relay) -> No
 
 async def test_reports_become_entries_in_their_order(relay: Relay) -> None:
     one, two = await relay.receive(report("a", group=None), report("b"), at_ms=T0 + 3, origin=Origin.PUSH)
-    assert one == (1, EntryType.REPORT, "a", 1, Origin.PUSH, T0 + 3, None, b'{"messageId":"a"}', False)
-    assert two == (2, EntryType.REPORT, "b", 1, Origin.PUSH, T0 + 3, 3, b'{"messageId":"b"}', False)
+    assert one == Entry(1, EntryType.REPORT, "a", 1, Origin.PUSH, T0 + 3, None, b'{"messageId":"a"}')
+    assert two == Entry(2, EntryType.REPORT, "b", 1, Origin.PUSH, T0 + 3, 3, b'{"messageId":"b"}')
 
 
 async def test_what_is_known_is_dropped_and_what_changed_is_a_revision(relay: Relay) -> None:
@@ -106,7 +107,7 @@ async def test_ids_are_known_after_a_restart_and_only_in_their_stream(reopen: Op
     journal = await reopen()
     relay, voice = await own(journal), await own(journal, VOICE)
     assert await relay.receive(report("a"), report("b")) == [
-        (2, EntryType.REPORT, "b", 1, Origin.POLL, T0, 3, b'{"messageId":"b"}', False)
+        Entry(2, EntryType.REPORT, "b", 1, Origin.POLL, T0, 3, b'{"messageId":"b"}')
     ]
     assert [entry.seq for entry in await voice.receive(report("a"))] == [1]
 
@@ -159,5 +160,5 @@ async def test_an_empty_answer_appends_nothing(relay: Relay) -> None:
 async def test_text_of_every_script_comes_back(relay: Relay) -> None:
     odd = "\u00e9\u4e2d\U0001f600'\"\\\x7f"
     value = '{"messageId":"x","text":"\u4e2d\U0001f600"}'.encode()
-    (entry,) = await relay.receive(report(odd)._replace(value=value))
+    (entry,) = await relay.receive(replace(report(odd), value=value))
     assert (entry.message_id, entry.value) == (odd, value)

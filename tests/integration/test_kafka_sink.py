@@ -6,6 +6,7 @@ import time
 
 import pytest
 from confluent_kafka import Producer
+from msgspec.structs import replace
 
 from relay.domain.report import Stream
 from relay.ports import RecordsRefused, StreamBlocked
@@ -123,7 +124,7 @@ async def test_a_clock_that_is_ahead_blocks_the_stream(kafka: Cluster, place: Pl
     tomorrow_ms = time.time_ns() // 1_000_000 + 86_400_000
 
     with pytest.raises(StreamBlocked, match="INVALID_TIMESTAMP"):
-        await sink.publish([record._replace(timestamp_ms=tomorrow_ms)], 1)
+        await sink.publish([replace(record, timestamp_ms=tomorrow_ms)], 1)
 
 
 async def test_a_time_out_above_the_brokers_maximum_is_named(place: Place) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from relay.domain.decode import decode_body, estimate_entries
 from relay.domain.report import Decoded, Rejected, Report
@@ -59,7 +60,7 @@ def check(body: bytes, *, complete: bool = True) -> Decoded:
 
 def told(report: Report) -> Report:
     """Members in whatever order: those of a usual entry come in that of the documents, others as they were received."""
-    return report._replace(value=strict_json(report.value))
+    return replace(report, value=strict_json(report.value))
 
 
 @given(st.binary(max_size=300), st.booleans())

@@ -5,6 +5,7 @@ import hashlib
 
 import orjson
 import pytest
+from msgspec.structs import replace
 
 from relay.domain.envelope import (
     KafkaRecord,
@@ -98,7 +99,7 @@ def test_a_recording_is_keyed_by_its_message() -> None:
 def test_each_record_has_its_own_time() -> None:
     envelope = StreamEnvelope(STREAM, "j-1", TOPICS, revisions_inline=False)
     times = [
-        dict(envelope.records([entry()._replace(received_at_ms=at_ms)])[0].headers)["ce_time"]
+        dict(envelope.records([replace(entry(), received_at_ms=at_ms)])[0].headers)["ce_time"]
         for at_ms in (AT_MS, AT_MS, AT_MS + 1, AT_MS)
     ]
     assert [time[-5:] for time in times] == [b".323Z", b".323Z", b".324Z", b".323Z"]
@@ -116,7 +117,7 @@ def test_the_entries_of_a_fetch_share_what_does_not_vary() -> None:
 
 
 def test_an_entry_read_back_with_plain_values_makes_the_same_record() -> None:
-    plain = entry()._replace(type=3, origin="poll")
+    plain = replace(entry(), type=3, origin="poll")
     assert record(plain) == record(entry(type_=EntryType.REVISION))
 
 

@@ -8,6 +8,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from relay.domain.fields import base_of
 from relay.domain.identity import Unusable
@@ -36,7 +37,7 @@ def test_types_stay_nulls_go_and_timestamps_get_their_colon() -> None:
         "recordedAudioFileUrl": "/tts/3/files/m-1", "status": {**STATUS, "action": None}, "error": {"id": 0},
     })  # fmt: skip
 
-    assert report[:4] == ("m-1", "5:0", 3, True)
+    assert replace(report, value=b"") == Report("m-1", "5:0", 3, True, b"")
     assert json.loads(report.value) == {
         "messageId": "m-1", "to": "385981234567", "sentAt": "2015-02-12T09:58:20.323+01:00",
         "doneAt": "2015-02-12T09:58:20Z", "smsCount": 1, "fileDuration": 19.3,
@@ -165,7 +166,7 @@ def test_it_is_the_report_that_the_thorough_way_makes(message_id: str, optional:
         expected = thorough(entry)
     except (Unusable, Inexact) as error:
         raise AssertionError(f"the thorough way refuses it: {error!r}") from error
-    assert report[:4] == expected[:4]
+    assert replace(report, value=b"") == replace(expected, value=b"")
     assert json.loads(report.value) == json.loads(expected.value)
 
 

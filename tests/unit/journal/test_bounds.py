@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import apsw
+from msgspec.structs import replace
 
 from relay.domain.report import Decoded, Entry, EntryType, Origin, Stream
 from relay.journal.tail import Tail
@@ -55,7 +56,7 @@ async def test_what_comes_and_goes_grows_no_file(memory_path: Path, open_journal
             await relay.journal.append_fetch(relay.lease, SMS, fetch(b"x" * 40_000), None)
             claimed = await relay.journal.claim_fetch(SMS, T0)
             assert claimed is not None
-            found = [report(f"m-{n}-{i}")._replace(value=b"v" * 400) for i in range(100)]
+            found = [replace(report(f"m-{n}-{i}"), value=b"v" * 400) for i in range(100)]
             await relay.journal.record_reports(claimed, Decoded(found, True), None)
             seqs = range(n * 100 + 1, n * 100 + 101)
             await relay.attempt("billing", *(delivered(seq) for seq in seqs), position=seqs[-1])

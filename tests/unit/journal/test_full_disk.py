@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from relay.domain.report import Decoded
 from relay.journal.files import free_bytes
@@ -63,7 +64,7 @@ async def drain(relay: Relay) -> int:
     """Unpack, publish and deliver all that is journaled; how many reports."""
     reports = 0
     while (claimed := await relay.journal.claim_fetch(SMS, T0)) is not None:
-        found = [report(f"m-{claimed.id}-{n}")._replace(value=b"v" * 500) for n in range(100)]
+        found = [replace(report(f"m-{claimed.id}-{n}"), value=b"v" * 500) for n in range(100)]
         await relay.journal.record_reports(claimed, Decoded(found, True), None)
         reports += len(found)
     await relay.publish(reports)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from cloudevents.core.bindings.http import HTTPMessage, from_binary
 from cloudevents.core.formats.json import JSONFormat
+from msgspec.structs import replace
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from relay.config import Secret
@@ -59,8 +60,8 @@ async def test_cloudevents_headers_are_those_of_each_entry(receiver: CallbackRec
     entries = [
         entry("a"),
         entry("b"),
-        entry("b", revision=2)._replace(origin=Origin.LOGS),
-        entry("c")._replace(received_at_ms=1_700_000_001_000),
+        replace(entry("b", revision=2), origin=Origin.LOGS),
+        replace(entry("c"), received_at_ms=1_700_000_001_000),
     ]
     for one in entries:
         await callback.post(STREAM, [one], now_ms())

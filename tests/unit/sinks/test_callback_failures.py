@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from relay.sinks.connector import MAX_ANSWER_BYTES, MAX_WIRE_BYTES
 from tests.receivers.callback import Behaviour, CallbackReceiver
@@ -132,7 +133,7 @@ async def test_a_stray_answer_is_not_taken_for_that_of_the_next_post(connect: Co
 
 async def test_an_answer_that_comes_before_the_request_is_out(connect: Connect) -> None:
     answer = b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"
-    large = entry()._replace(value=b'"' + b"x" * 20_000_000 + b'"')
+    large = replace(entry(), value=b'"' + b"x" * 20_000_000 + b'"')
     async with RawServer(answer, reads_bodies=False) as raw:
         result = await connect(raw.url).post(STREAM, [large], now_ms())
     assert (result.status, result.error) == (413, "")
@@ -148,7 +149,7 @@ async def test_a_handshake_that_never_ends_is_cut_by_the_total_deadline(connect:
 
 
 async def test_a_receiver_that_does_not_read_is_cut_by_the_total_deadline(connect: Connect) -> None:
-    large = entry()._replace(value=b'"' + b"x" * 20_000_000 + b'"')
+    large = replace(entry(), value=b'"' + b"x" * 20_000_000 + b'"')
     async with SilentServer() as silent:
         callback = connect(f"http://127.0.0.1:{silent.port}/", timeout_seconds=0.3)
         result = await callback.post(STREAM, [large], now_ms())

@@ -4,6 +4,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 
+from msgspec.structs import replace
+
 from relay.domain.envelope import StreamEnvelope, Topics, quarantine_value, without_bytes
 from relay.domain.report import Entry, EntryType, Origin, Stream
 from relay.observe import Health, Telemetry
@@ -72,7 +74,7 @@ class MemoryJournal:
         self._check_lease()
         self.refused.append((seq, reason))
         entry = self.entries[seq]
-        self.entries[seq] = entry._replace(refused=True)
+        self.entries[seq] = replace(entry, refused=True)
         if entry.type == EntryType.QUARANTINE:
             value = without_bytes(entry.value)
         else:

@@ -4,6 +4,7 @@ import asyncio
 import copy
 
 import pytest
+from msgspec.structs import replace
 
 from relay.domain.report import EntryType
 from relay.ports import Lease, NewDelivery, PostResult
@@ -76,7 +77,7 @@ async def test_revisions_go_to_callbacks_that_ask_for_them() -> None:
 
 
 async def test_a_refused_record_goes_to_callbacks_all_the_same() -> None:
-    journal = MemoryJournal(entries=[entry(1)._replace(refused=True)])
+    journal = MemoryJournal(entries=[replace(entry(1), refused=True)])
     sender = ToldSender()
     async with Rig(journal, sender).running():
         await until(lambda: journal.position == 1)

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from tests.unit.stages.deliver_journal import NO_ANSWER, OK, ToldSender, journal_of
@@ -43,7 +44,7 @@ async def test_a_backlog_within_its_bound_is_left_alone() -> None:
 @pytest.mark.usefixtures("often_checked")
 async def test_while_it_fails_what_is_too_old_is_given_up_unattempted() -> None:
     journal, sender = journal_of(2000), ToldSender(NO_ANSWER)
-    journal.entries = [one._replace(received_at_ms=START_MS) for one in journal.entries]
+    journal.entries = [replace(one, received_at_ms=START_MS) for one in journal.entries]
     rig = Rig(journal, sender, concurrency=1, retry={"max_age_seconds": 100})
     async with rig.running():
         await until(lambda: rig.gate.held)
@@ -60,7 +61,7 @@ async def test_while_it_fails_what_is_too_old_is_given_up_unattempted() -> None:
 @pytest.mark.usefixtures("often_checked")
 async def test_after_a_long_stop_old_reports_are_still_sent() -> None:
     journal, sender = journal_of(5), ToldSender()
-    journal.entries = [one._replace(received_at_ms=START_MS - 10 * 86_400_000) for one in journal.entries]
+    journal.entries = [replace(one, received_at_ms=START_MS - 10 * 86_400_000) for one in journal.entries]
     rig = Rig(journal, sender, retry={"max_age_seconds": 100})
     async with rig.running():
         await until(lambda: journal.position == 5)
@@ -71,7 +72,7 @@ async def test_after_a_long_stop_old_reports_are_still_sent() -> None:
 @pytest.mark.usefixtures("often_checked")
 async def test_what_is_given_up_after_an_attempt_is_told_for_all_together() -> None:
     journal, sender = journal_of(3), ToldSender(NO_ANSWER)
-    journal.entries = [one._replace(received_at_ms=START_MS) for one in journal.entries]
+    journal.entries = [replace(one, received_at_ms=START_MS) for one in journal.entries]
     rig = Rig(journal, sender, retry={"initial_seconds": 5, "max_age_seconds": 5})
     with capture_logs() as lines:
         async with rig.running():

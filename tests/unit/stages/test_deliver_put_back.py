@@ -4,6 +4,7 @@ import asyncio
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from relay.domain.pausing import Pause, PausedBy
 from relay.domain.report import EntryType
@@ -64,7 +65,7 @@ async def test_for_a_probe_little_is_read() -> None:
 
 async def test_a_probe_is_found_however_far_it_is() -> None:
     journal, sender = journal_of(5000), ToldSender(NO_ANSWER)
-    journal.entries = [one._replace(status_group=1 if one.seq < 5000 else 3) for one in journal.entries]
+    journal.entries = [replace(one, status_group=1 if one.seq < 5000 else 3) for one in journal.entries]
     clock = [1000.0]
     rig = Rig(journal, sender, status_groups=["DELIVERED"], monotonic=lambda: clock[0])
     while not rig.gate.held:

@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from msgspec.structs import replace
 
 from relay.domain.report import Entry, EntryType, Origin
 from relay.ports import (
@@ -92,7 +93,7 @@ async def test_reads_the_next_full_batch_while_one_commits(rig: Rig) -> None:
 
 async def test_passes_over_entries_that_were_refused_before(rig: Rig) -> None:
     rig.journal.add(3)
-    rig.journal.entries[2] = rig.journal.entries[2]._replace(refused=True)
+    rig.journal.entries[2] = replace(rig.journal.entries[2], refused=True)
 
     await rig.drain()
 

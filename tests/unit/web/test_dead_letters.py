@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
+from msgspec.structs import replace
 
 from relay.config import Secret
 from relay.domain.report import Stream
@@ -58,7 +59,7 @@ class Rig:
 async def rig(tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]) -> AsyncIterator[Rig]:
     journal = await SqliteJournal.open(tmp_path / "relay.db", instance="relay-0", tuning=SMALL)
     relay = await own(journal)
-    await relay.receive(*(report(f"m-{n}")._replace(value=b'{"to":"41793026731"}') for n in range(1, 10)))
+    await relay.receive(*(replace(report(f"m-{n}"), value=b'{"to":"41793026731"}') for n in range(1, 10)))
     for callback in ("billing", "crm"):
         await relay.subscribe(callback, earliest=True)
     rig = Rig(relay)
