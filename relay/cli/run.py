@@ -21,10 +21,6 @@ SWITCH_SECONDS = 0.0005
 """The journal's threads ask for the interpreter after each step of SQLite; waiting the usual 5 ms for it costs more
 than all their work."""
 
-YOUNG_OBJECTS = 10_000
-"""So many more objects made than freed start a collection of the youngest. Some of what only a collection frees holds
-whole batches: with many more, memory grows."""
-
 
 def run_relay(file: Path) -> int:
     """Run until stopped; the exit code. Nothing leaves here as a traceback of its own: the log masks what it shows."""
@@ -45,7 +41,7 @@ def run_relay(file: Path) -> int:
     from relay import app  # noqa: PLC0415 - a wrong configuration is told before aiokafka and the rest are loaded
     from relay.sinks.callback import TlsFilesUnusable  # noqa: PLC0415 - the same
 
-    _spare_collections()
+    gc.freeze()  # what was imported stays: nobody need look through it for cycles again and again
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
         return asyncio.run(app.run(config, source))
@@ -59,10 +55,3 @@ def run_relay(file: Path) -> int:
     except Exception:  # anything else is a bug, told through the log that masks secrets
         log.exception("relay ends by an unexpected error")
     return FAILED
-
-
-def _spare_collections() -> None:
-    """Reports make millions of objects that reference counting alone frees: looking for cycles among them costs a tenth
-    of all time, and looking again and again through what was imported costs pauses."""
-    gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])

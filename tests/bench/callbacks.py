@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from relay.cli.run import SWITCH_SECONDS, _spare_collections
+from relay.cli.run import SWITCH_SECONDS
 from relay.config import CallbackConfig
 from relay.domain.pausing import Pause
 from relay.domain.report import Decoded, Entry, EntryType, Origin, Report, Stream
@@ -190,7 +190,7 @@ class Clock:
 
 def as_in_production() -> None:
     gc.collect()
-    _spare_collections()
+    gc.freeze()
     sys.setswitchinterval(SWITCH_SECONDS)
 
 
