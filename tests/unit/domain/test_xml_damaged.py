@@ -202,8 +202,8 @@ def test_after_each_error_not_all_of_the_rest_is_copied() -> None:
         assert len(decode_body(document, kind="sms", base_url="", complete=True).entries) == 1_000
         return time.process_time() - began
 
-    alone, with_a_rest = (min(seconds(b" " * size) for _ in range(3)) for size in (0, 1_000_000))
-    assert with_a_rest < 2 * alone, "it is some three times as much if all is copied"
+    alone, with_a_rest = (min(seconds(b" " * size) for _ in range(3)) for size in (0, 4_000_000))
+    assert with_a_rest < 4 * alone, "it is some ten times as much if all is copied"
 
 
 def test_infobips_format_has_it_back_in_its_place() -> None:
