@@ -1,10 +1,12 @@
 """Who waits for a slot and who goes before whom: slow attempts, retries, revisions of one message."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from relay.domain.report import EntryType
+from relay.ports import JournalError
 from tests.unit.stages.deliver_journal import FAILED, OK, MemoryJournal, ToldSender, entry, journal_of, two_revisions
 from tests.unit.stages.deliver_rig import START_MS, Rig, settled, until
 
@@ -140,14 +142,24 @@ async def test_a_revision_of_a_dead_report_is_sent() -> None:
 
 
 @pytest.mark.usefixtures("soon_again")
-async def test_revisions_that_wait_survive_a_failing_journal() -> None:
+@pytest.mark.parametrize("failing", ["record_attempts", "store_deliveries"])
+async def test_revisions_that_wait_survive_a_failing_journal(failing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     journal, sender = two_revisions(), ToldSender()
     first = sender.hang("a")
+    errors = iter([JournalError("not now")])
+    write = getattr(journal, failing)
+
+    async def first_in_vain(*arguments: Any) -> Any:
+        if error := next(errors, None):
+            raise error
+        return await write(*arguments)
+
     async with Rig(journal, sender).running():
         await until(lambda: ("b",) in sender.posts and len(journal.attempts) == 1)
-        journal.failing = 1
+        monkeypatch.setattr(journal, failing, first_in_vain)
         first.set_result(FAILED)
         await until(lambda: journal.position == 4)
+    assert next(errors, None) is None
     assert [stored.behind for stored in journal.deliveries.values()] == [None, 1, 2]
 
 
