@@ -75,7 +75,7 @@ class RecordBatch(BatchBuilder):  # type: ignore[misc]
             self._first_ms = self._last_ms = records[start].timestamp_ms
         pieces, most_bytes = self._pieces, self._most_bytes
         offset, records_bytes = self._count, self._records_bytes
-        lead, lead_ms, shared, shared_by, most_small_bytes = b"", -1, b"", None, 0
+        lead, lead_ms, last_ms, shared, shared_by, most_small_bytes = b"", -1, self._last_ms, b"", None, 0
         for record in islice(records, start, None):
             key, value, id_, common, timestamp_ms = (
                 record.key,
@@ -89,7 +89,6 @@ class RecordBatch(BatchBuilder):  # type: ignore[misc]
                 most_small_bytes = _SMALL - _LONGEST_IDS_BYTES - len(shared)
             if timestamp_ms != lead_ms:
                 lead, lead_ms = b"\0" + _varint(timestamp_ms - self._first_ms), timestamp_ms
-                self._last_ms = max(self._last_ms, timestamp_ms)
             number = b"%d" % record.seq
             varints = _small_varints if len(value) < most_small_bytes and offset < _SMALL else _varints
             delta, key_length, value_length = varints[offset], varints[len(key)], varints[len(value)]
@@ -101,14 +100,16 @@ class RecordBatch(BatchBuilder):  # type: ignore[misc]
             length = varints[record_bytes]
             with_it_bytes = records_bytes + len(length) + record_bytes
             if offset and with_it_bytes > most_bytes:
-                break
+                break  # before its timestamp counts
+            if timestamp_ms > last_ms:  # noqa: PLR1730 - for every report, a call of max costs several times as much
+                last_ms = timestamp_ms
             pieces += (
                 length, lead, delta, key_length, key, value_length, value, shared, id_length, id_, seq_name, number,
             )  # fmt: skip
             records_bytes = with_it_bytes
             offset += 1
         taken = offset - self._count
-        self._count, self._records_bytes = offset, records_bytes
+        self._count, self._records_bytes, self._last_ms = offset, records_bytes, last_ms
         return start + taken
 
     def close(self) -> None:

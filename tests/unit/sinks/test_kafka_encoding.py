@@ -95,6 +95,14 @@ def test_a_clock_that_went_back_makes_an_earlier_timestamp() -> None:
     assert (first_ms, most_ms) == (5000, 9000)
 
 
+def test_the_last_timestamp_is_not_that_of_a_record_that_was_not_taken() -> None:
+    batch = RecordBatch(150, CODECS["none"])
+
+    assert batch.extend([record(1, at_ms=5000), record(2, at_ms=6000), record(3, value=bytes(100), at_ms=9000)], 0) == 2
+
+    assert struct.unpack_from(">qq", batch._build(), 27) == (5000, 6000)
+
+
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_batch_is_compressed_when_that_makes_it_smaller(codec: str) -> None:
     large, small = RecordBatch(10_000, CODECS[codec]), RecordBatch(10_000, CODECS[codec])
