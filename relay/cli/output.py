@@ -29,14 +29,6 @@ def visible(text: str, *, keep: str = "") -> str:
     )
 
 
-def size(count: int) -> str:
-    """A number of bytes for people: `8,192 bytes`, `2.9 MiB`, `37.3 GiB`."""
-    for unit, length in (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20)):
-        if count >= length:
-            return f"{count / length:,.1f} {unit}"
-    return f"{count:,} bytes"
-
-
 _BEYOND_ASCII = re.compile(r"[^\n\x20-\x7e]")
 
 

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 from relay.cli.finding import Finding, State
-from relay.cli.output import size
+from relay.domain.sizes import size
 from relay.journal.errors import JournalRefused
 from relay.journal.files import FileLock, check_place, free_bytes
 from relay.web.service import unusable_address

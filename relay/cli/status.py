@@ -9,9 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from relay.cli.output import DONE, FAILED, print_json, size, visible
+from relay.cli.output import DONE, FAILED, print_json, visible
 from relay.cli.remote import Refused, refused, running_relay
 from relay.cli.tables import Column, print_table
+from relay.domain.sizes import size
 
 STREAM_COLUMNS = {
     "last_successful_poll_at": "polled",

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from relay.domain.recordings import StoredRecording, file_name
+from relay.domain.sizes import size
 from relay.domain.wave import HEAD_BYTES, NotARecording, read_sound
 from relay.ports import ShelfFull
 
@@ -46,7 +47,7 @@ class RecordingArchive:
         free_bytes = disk.f_bavail * disk.f_frsize
         if free_bytes < self._min_free_bytes:
             raise ShelfFull(
-                f"{free_bytes} bytes are free in {self._directory}: no recording is stored below min_free_bytes"
+                f"{size(free_bytes)} free in {self._directory}: no recording is stored below min_free_bytes"
             )
         return Incoming(target, path)
 

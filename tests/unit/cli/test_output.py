@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from relay.cli.output import print_json, size, visible
+from relay.cli.output import print_json, visible
+from relay.domain.sizes import size
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ async def test_the_same_recording_again_takes_its_place(archive: RecordingArchiv
 
 
 async def test_little_room_is_left_to_the_journal(directory: Path) -> None:
-    with pytest.raises(ShelfFull, match="no recording is stored below min_free_bytes"):
+    with pytest.raises(ShelfFull, match=r"^[\d,.]+ [MGT]iB free in .*: no recording is stored below min_free_bytes"):
         await RecordingArchive(directory, min_free_bytes=1 << 62).receive(PATH)
 
 
