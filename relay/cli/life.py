@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from relay.cli.output import DONE, print_json, visible
@@ -51,9 +52,15 @@ def _described(life: dict[str, Any]) -> Iterator[str]:
         if (known["source"], known["kind"]) not in told:
             yield ""
             yield (
-                f"{known['source']}/{known['kind']}, entry {known['last_seq']}: gone, its retention is over; "
-                f"revision {known['revisions']}, seen {known['seen_at'][:13]}h"
+                f"{known['source']}/{known['kind']}, entry {known['last_seq']}: gone, as its retention is over, or "
+                f"room was short; revision {known['revisions']}, seen {_hour(known['seen_at'])}"
             )
+
+
+def _hour(rfc3339: str) -> str:
+    """The time is known to the hour."""
+    begin = datetime.fromisoformat(rfc3339).astimezone(UTC)
+    return f"{begin:%Y-%m-%d %H:00} to {begin + timedelta(hours=1):%H:00} UTC"
 
 
 def _entry(entry: dict[str, Any], all_entries: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:

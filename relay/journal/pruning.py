@@ -39,10 +39,14 @@ def prune_entries(db: apsw.Connection, stream: Stream, at_ms: int, retention_ms:
     """`short`: the disk is nearly full, so that what all have passed goes before its retention is over."""
     row = streams.find_or_add(db, stream)
     passed = _note_passage(db, row, at_ms, retention_ms)
-    until = passed if short else min(passed, _kept_from(db, row, at_ms - retention_ms))
+    over = min(passed, _kept_from(db, row, at_ms - retention_ms))
+    until = passed if short else over
     end = min(until, row.pruned_to + MAX_ROWS)
     if end <= row.pruned_to:
         return Pruned()
+    early, early_until_ms = 0, 0
+    if end > over:
+        early, early_until_ms = one(db, _SQL["early"], (row.base + max(row.pruned_to, over), row.base + end))
     db.execute(_SQL["entries"], (row.base + row.pruned_to, row.base + end))
     pruned = db.changes()
     db.execute(_SQL["attempts"], (row.id, row.pruned_to, end))
@@ -51,23 +55,33 @@ def prune_entries(db: apsw.Connection, stream: Stream, at_ms: int, retention_ms:
     db.execute(_SQL["publications"], (row.id, end))
     db.execute(_SQL["pruned_to"], (row.id, end))
     tallies.prune(db, row, end)
-    return Pruned(entries=pruned, attempts=attempts, more=end < until)
+    return Pruned(entries=pruned, attempts=attempts, more=end < until, early=early, early_until_ms=early_until_ms)
 
 
-def prune_released(db: apsw.Connection, at_ms: int, retention_ms: int) -> Pruned:
+def prune_released(db: apsw.Connection, at_ms: int, retention_ms: int, *, short: bool) -> Pruned:
     """Entries that outlived their retention because a delivery held them, and that it has let go."""
     rows: list[Row] = db.execute(_SQL["released"], (MAX_ROWS,)).fetchall()
-    due = [row for row in rows if row[2] <= at_ms - retention_ms]
-    entries = attempts = 0
-    for _, entry_id, _ in due:
+    due = [row for row in rows if short or row[2] <= at_ms - retention_ms]
+    entries = attempts = early = early_until_ms = 0
+    for _, entry_id, released_at_ms in due:
+        received_at = db.execute(_SQL["released_received_at"], (entry_id,)).fetchone()
         db.execute(_SQL["released_entry"], (entry_id,))
         if db.changes():
             entries += 1
+            if released_at_ms > at_ms - retention_ms and received_at is not None:
+                early += 1
+                early_until_ms = max(early_until_ms, received_at[0])
             db.execute(_SQL["released_attempts"], (entry_id >> SEQ_BITS, entry_id & ((1 << SEQ_BITS) - 1)))
             attempts += db.changes()
     if due:
         db.execute(_SQL["drop_released"], (due[-1][0],))
-    return Pruned(entries=entries, attempts=attempts, more=len(due) == MAX_ROWS)
+    return Pruned(
+        entries=entries,
+        attempts=attempts,
+        more=len(due) == MAX_ROWS,
+        early=early,
+        early_until_ms=early_until_ms,
+    )
 
 
 def sweep_ids(db: apsw.Connection, at_ms: int, window_ms: int) -> Pruned:

@@ -37,7 +37,8 @@ def drop_bodies(db: apsw.Connection, stream: Stream, at_ms: int) -> Pruned:
     db.execute(_SQL["publications"], (row.id, end))
     db.execute(_SQL["emptied_to"], (row.id, end))
     tallies.prune(db, row, end)
-    return Pruned(entries=len(found), dead_letters=lost, more=bool(found))
+    newest_ms = max((received_at_ms for *_, received_at_ms in found), default=0)
+    return Pruned(entries=len(found), dead_letters=lost, more=bool(found), early=len(found), early_until_ms=newest_ms)
 
 
 def _give_up_pending(db: apsw.Connection, row: StreamRow, end: int, at_ms: int) -> int:

@@ -80,7 +80,7 @@ def _steps(names: list[Stream], at_ms: int, limits: Retention, *, short: bool) -
     retention_ms = int(limits.retention_seconds * 1000)
     for stream in names:
         yield partial(pruning.prune_entries, stream=stream, at_ms=at_ms, retention_ms=retention_ms, short=short)
-    yield partial(pruning.prune_released, at_ms=at_ms, retention_ms=0 if short else retention_ms)
+    yield partial(pruning.prune_released, at_ms=at_ms, retention_ms=retention_ms, short=short)
     yield partial(pruning.sweep_ids, at_ms=at_ms, window_ms=int(limits.window_seconds * 1000))
     yield partial(pruning.expire_dead_letters, at_ms=at_ms, limits=limits)
     yield partial(pruning.drop_old_records, at_ms=at_ms)
@@ -100,6 +100,8 @@ def _total(parts: list[Pruned]) -> Pruned:
         sum(part.attempts for part in parts),
         sum(part.dead_letters for part in parts),
         any(part.more for part in parts),
+        sum(part.early for part in parts),
+        max((part.early_until_ms for part in parts), default=0),
     )
 
 

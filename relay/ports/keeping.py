@@ -14,6 +14,10 @@ class Pruned(NamedTuple):
     attempts: int = 0
     dead_letters: int = 0
     more: bool = False
+    early: int = 0
+    """Of the entries, those that went before their retention was over, since the disk was short."""
+    early_until_ms: int = 0
+    """When the newest of these was received."""
 
 
 class UpkeepJournal(Protocol):

@@ -266,6 +266,47 @@ async def test_a_short_disk_takes_history_before_its_time(relay: Relay) -> None:
     assert await kept(relay) == [4]
 
 
+async def test_what_went_before_its_time_is_told_apart_from_what_was_due(relay: Relay) -> None:
+    await relay.receive(report("a"), report("b"))
+    await relay.publish(2)
+    await prune(relay, T0, retention(seconds=60))
+    await relay.receive(report("c"), report("d"), report("e"), at_ms=T0 + 50_000)
+    await relay.publish(5)
+
+    pruned = await relay.journal.prune(T0 + 60_000, retention(seconds=60, min_free_bytes=SHORT))
+    assert (pruned.entries, pruned.early, pruned.early_until_ms) == (5, 3, T0 + 50_000)
+
+
+async def test_what_was_let_go_late_and_went_before_its_time_is_told(relay: Relay) -> None:
+    await relay.receive_many(2)
+    await relay.publish(2)
+    await relay.subscribe("billing", earliest=True)
+    await relay.attempt("billing", failed(1, next_ms=T0 + 5), position=2)
+    await prune(relay, T0, retention(seconds=60))
+    await prune(relay, T0 + 60_000, retention(seconds=60))
+    ((id_, _),) = await relay.due("billing", T0 + 60_000)
+    await relay.attempt("billing", delivered(1, id_=id_, at_ms=T0 + 100_000))
+
+    pruned = await relay.journal.prune(T0 + 160_000, retention(seconds=60, min_free_bytes=SHORT))
+    assert (pruned.entries, pruned.early, pruned.early_until_ms) == (1, 1, T0)
+
+
+async def test_without_a_shortage_nothing_goes_before_its_time(relay: Relay) -> None:
+    await relay.receive_many(2)
+    await relay.publish(2)
+    await prune(relay, T0, retention(seconds=60))
+    pruned = await relay.journal.prune(T0 + 60_000, retention(seconds=60))
+    assert (pruned.entries, pruned.early) == (2, 0)
+
+
+async def test_bodies_that_are_needed_and_went_are_told(relay: Relay) -> None:
+    await relay.receive_many(2)
+    await relay.publish(2)
+    await relay.subscribe("billing", earliest=True)
+    pruned = await relay.journal.prune(T0, retention(seconds=60, min_free_bytes=SHORT))
+    assert (pruned.early, pruned.dead_letters) == (2, 2)
+
+
 async def test_then_bodies_that_kafka_holds_and_counts_them(relay: Relay) -> None:
     await relay.receive(
         report("a"), report("b", group=5), report("c"), Rejected("odd", b"?"), report("d"), report("e"), report("f")

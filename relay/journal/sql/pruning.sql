@@ -22,6 +22,10 @@ DELETE FROM passages WHERE stream_id = ?1 AND at_ms < ?2;
 -- name: entries
 DELETE FROM entries WHERE id > ?1 AND id <= ?2 AND NOT EXISTS (SELECT 1 FROM members WHERE entry_id = entries.id);
 
+-- name: early
+SELECT count(*), coalesce(max(received_at_ms), 0) FROM entries
+WHERE id > ?1 AND id <= ?2 AND NOT EXISTS (SELECT 1 FROM members WHERE entry_id = entries.id);
+
 -- name: attempts
 DELETE FROM attempts
 WHERE subscription_id IN (SELECT id FROM subscriptions WHERE stream_id = ?1) AND first_seq > ?2 AND first_seq <= ?3
@@ -42,6 +46,9 @@ UPDATE streams SET pruned_to = max(pruned_to, ?2) WHERE id = ?1;
 
 -- name: released
 SELECT id, entry_id, released_at_ms FROM released ORDER BY id LIMIT ?1;
+
+-- name: released_received_at
+SELECT received_at_ms FROM entries WHERE id = ?1;
 
 -- name: released_entry
 DELETE FROM entries WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM members WHERE entry_id = ?1);

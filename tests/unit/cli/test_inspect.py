@@ -113,7 +113,10 @@ def test_the_whole_life(api: ToldApi, inspect: Command) -> None:
             "  callback   bi: pending, next attempt 2023-11-14T22:15:00.000Z",
             "  callback   late: not for it: it began later, does not want such, or its dead letter was dropped",
             "",
-            "acme/sms, entry 5: gone, its retention is over; revision 2, seen 2023-11-12T07h",
+            (
+                "acme/sms, entry 5: gone, as its retention is over, or room was short; revision 2, "
+                "seen 2023-11-12 07:00 to 08:00 UTC"
+            ),
         ],
     )
 
