@@ -44,6 +44,19 @@ class OneEndTxnSender(Sender):  # type: ignore[misc]
             task.cancel()
         return tasks
 
+    def _fail_all(self, task: "asyncio.Task[Any]") -> None:
+        """As aiokafka's, which puts another waiter in the place of one that holds an exception already, and tells
+        those who waited for offsets, whether they still do or not."""
+        transaction = self._txn_manager
+        waiters = []
+        if transaction is not None:
+            waiters = [transaction.wait_for_transaction_end()]
+            waiters += [waiter for _, _, waiter in transaction._pending_txn_offsets]  # noqa: SLF001 - nobody else tells
+        super()._fail_all(task)
+        for waiter in waiters:
+            if waiter is not None:
+                seen(waiter)
+
     async def _do_txn_commit(self, commit_result: TransactionResult) -> None:
         await self._message_accumulator.flush_for_commit()
         transaction = self._txn_manager
@@ -96,10 +109,21 @@ class OneEndTxnSender(Sender):  # type: ignore[misc]
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - aiokafka runs each of these in a task of its own
         self._requests.add(task)
+        task.add_done_callback(seen)  # the routine ends with the first failure and looks at no other
         try:
             yield
         finally:
             self._requests.discard(task)
+
+
+class Batches(MessageAccumulator):  # type: ignore[misc]
+    """Those that wait to be sent. Only the next batch of a partition waits until one is taken up: when all fail before
+    that, nobody does."""
+
+    def _append_batch(self, builder: RecordBatch, tp: TopicPartition) -> Any:
+        batch = super()._append_batch(builder, tp)
+        batch.future.add_done_callback(lambda _: seen(batch._drain_waiter))  # noqa: SLF001 - a retry makes another one
+        return batch
 
 
 class StreamProducer(AIOKafkaProducer):  # type: ignore[misc]
@@ -119,7 +143,7 @@ class StreamProducer(AIOKafkaProducer):  # type: ignore[misc]
         )
         self._metadata = self.client.cluster
         codec = self._message_accumulator._compression_type  # noqa: SLF001 - its number, worked out by aiokafka
-        self._message_accumulator = MessageAccumulator(
+        self._message_accumulator = Batches(
             self._metadata,
             max_batch_size,
             codec,
@@ -174,5 +198,11 @@ class StreamProducer(AIOKafkaProducer):  # type: ignore[misc]
     def _forget_failures(self) -> None:
         """Nobody awaits these futures any more; asyncio would log each as never retrieved."""
         waiter = getattr(self._txn_manager, "_transaction_waiter", None)
-        if waiter is not None and waiter.done() and not waiter.cancelled():
-            waiter.exception()
+        if waiter is not None:
+            seen(waiter)
+
+
+def seen(future: "asyncio.Future[Any]") -> None:
+    """Its failure, if it is one, is told otherwise; asyncio would log it as never retrieved."""
+    if future.done() and not future.cancelled():
+        future.exception()

@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import PartitionRecords
+from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.producer.sender import BaseHandler, EndTxnHandler, Sender
 from aiokafka.producer.transaction_manager import TransactionManager
 
@@ -25,6 +26,9 @@ from relay.sinks.kafka_producer import OneEndTxnSender
         (AIOKafkaClient._metadata_update, ["self", "cluster_metadata", "topics"]),
         (TransactionManager.fatal_error, ["self", "exc"]),
         (TransactionManager.complete_transaction, ["self"]),
+        (TransactionManager.wait_for_transaction_end, ["self"]),
+        (Sender._fail_all, ["self", "task"]),
+        (MessageAccumulator._append_batch, ["self", "builder", "tp"]),
         (TransactionManager.is_empty_transaction, ["self"]),
         (EndTxnHandler.__init__, ["self", "sender", "commit_result"]),
         (
@@ -62,5 +66,6 @@ async def test_the_attributes_that_are_reached_into_exist() -> None:
     assert {"_conns", "_sync_task", "_topics"} <= vars(producer.client).keys()
     assert {"_sender_task", "_txn_manager"} <= vars(producer._sender).keys()
     assert {"_metadata", "_message_accumulator", "_txn_manager"} <= vars(producer).keys()
+    assert {"_pending_txn_offsets", "_transaction_waiter"} <= vars(producer._txn_manager).keys()
     assert "_compression_type" in vars(producer._message_accumulator)
     assert "self._writer" in inspect.getsource(AIOKafkaConnection.__init__)
