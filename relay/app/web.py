@@ -12,6 +12,7 @@ from relay.stages.deliver import CallbackControl
 from relay.stages.reconcile import ComparisonRuns
 from relay.web import (
     CallbackRoutes,
+    CursorRoutes,
     HttpService,
     Push,
     PushEndpoint,
@@ -77,6 +78,7 @@ class Web:
                 ReconcileRoutes(self._comparisons),
                 RecordingRoutes(self._shelves),
                 CallbackRoutes(self._controls, journal=ground.journal, now_ms=now_ms),
+                CursorRoutes(ground.journal, health=ground.health, now_ms=now_ms),
                 *self._more,
                 *([self._push] if config.http.push_port is None else []),
             ],

@@ -7,6 +7,7 @@ import typer
 
 import relay
 from relay.cli.callbacks_commands import callbacks
+from relay.cli.cursor_commands import cursor
 from relay.cli.dead_letter_commands import dead_letters
 from relay.cli.options import AsJson, ConfigFile, RelayConfig, RelayUrl, Token, TokenFile
 from relay.cli.quarantine_commands import quarantine
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.add_typer(callbacks, name="callbacks")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(dead_letters, name="dead-letters")
+app.add_typer(cursor, name="cursor")
 app.command()(inspect)
 app.command()(replay)
 

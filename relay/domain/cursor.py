@@ -1,7 +1,10 @@
 """Where publishing of a stream goes on: what Kafka's cursor, the journal's copy and the topics' tail say together."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import NamedTuple
+
+from relay.domain.report import Stream
 
 
 class Kept(NamedTuple):
@@ -53,6 +56,41 @@ def place_cursor(
     if committed is None:
         return Resume(seen if tail.last_seq is None else tail.last_seq)
     return Resume(max(committed, tail.last_seq or 0))
+
+
+class KafkaCursor(NamedTuple):
+    """The journal's copy of a stream's cursor, as people see it, beside what the journal holds of the stream.
+
+    Entries up to `earliest` are gone. `cluster_id` is None from when an operator placed it until a cluster took it up.
+    """
+
+    stream: Stream
+    position: int
+    cluster_id: str | None
+    at_ms: int
+    last_seq: int
+    earliest: int
+
+
+class Begin(StrEnum):
+    """Where to begin in another cluster, in words."""
+
+    KEPT = "kept"
+    """After what the former cluster got."""
+    EARLIEST = "earliest"
+    """With all that the journal still holds."""
+
+
+def begin_after(cursor: KafkaCursor, begin: int | Begin) -> int | None:
+    """The position that is meant; None: the journal does not hold what would follow it, or there is no such entry."""
+    match begin:
+        case Begin.KEPT:
+            position = cursor.position
+        case Begin.EARLIEST:
+            position = cursor.earliest
+        case _:
+            position = begin
+    return position if cursor.earliest <= position <= cursor.last_seq else None
 
 
 class Unended(NamedTuple):

@@ -5,12 +5,13 @@ from collections.abc import Collection
 import apsw
 import orjson
 
+from relay.domain.cursor import Begin, KafkaCursor, begin_after
 from relay.domain.report import EntryType, Stream
 from relay.journal import deliveries, pauses, replays, streams
 from relay.journal.codes import ENTRY_TYPES, callback_name
 from relay.journal.sql import load
 from relay.journal.statements import Row, one
-from relay.ports import Lease, LocalCursor, Wanted
+from relay.ports import CursorOutside, Lease, LocalCursor, Wanted
 
 _SQL = load("cursors")
 
@@ -54,6 +55,27 @@ def kafka_position(db: apsw.Connection, stream_id: int) -> int | None:
     """None without Kafka."""
     found = db.execute(_SQL["kafka_position"], (stream_id,)).fetchone()
     return int(found[0]) if found else None
+
+
+def kafka_cursors(db: apsw.Connection) -> list[KafkaCursor]:
+    rows: list[Row] = db.execute(_SQL["kafka_cursors"]).fetchall()
+    return [KafkaCursor(Stream(source, kind), *cursor) for source, kind, *cursor in rows]
+
+
+def place_kafka_cursor(db: apsw.Connection, stream: Stream, begin: int | Begin, at_ms: int) -> KafkaCursor | None:
+    """None if the stream has no cursor.
+
+    :raises CursorOutside: the journal does not hold what would follow.
+    """
+    row, local = streams.find(db, stream), local_cursor(db, stream)
+    if row is None or local is None:
+        return None
+    cursor = KafkaCursor(stream, *local, row.last_seq, row.pruned_to)
+    position = begin_after(cursor, begin)
+    if position is None:
+        raise CursorOutside(cursor.earliest, cursor.last_seq)
+    db.execute(_SQL["place_kafka_cursor"], (row.id, position, at_ms))
+    return cursor._replace(position=position, cluster_id=None, at_ms=at_ms)
 
 
 def open_subscription(

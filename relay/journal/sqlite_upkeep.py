@@ -5,6 +5,7 @@ from functools import partial
 
 import apsw
 
+from relay.domain.cursor import Begin, KafkaCursor
 from relay.domain.figures import CallbackFigures, JournalFigures, StreamFigures
 from relay.domain.history import Gap, Remembered, ReportLife
 from relay.domain.report import Stream
@@ -20,7 +21,7 @@ Step = Callable[[apsw.Connection], Pruned]
 
 
 class UpkeepMethods:
-    """`UpkeepJournal`, `FiguresJournal` and `HistoryJournal`."""
+    """`UpkeepJournal`, `FiguresJournal`, `HistoryJournal` and `CursorJournal`."""
 
     _threads: JournalThreads
     _tail: Tail
@@ -67,6 +68,14 @@ class UpkeepMethods:
     async def remembered(self, message_id: str) -> list[Remembered]:
         """Of the streams that know the messageId, until `window_seconds` are over."""
         return await self._threads.lists.run_snapshot(lambda db: history.remembered(db, message_id))
+
+    async def kafka_cursors(self) -> list[KafkaCursor]:
+        """By source and kind."""
+        return await self._threads.lists.run_snapshot(cursors.kafka_cursors)
+
+    async def place_kafka_cursor(self, stream: Stream, begin: int | Begin, at_ms: int) -> KafkaCursor | None:
+        """For the cluster that the publisher meets next. None if the stream has no cursor. Raises CursorOutside."""
+        return await self._threads.write(lambda db: cursors.place_kafka_cursor(db, stream, begin, at_ms))
 
     async def _is_short(self, limits: Retention) -> bool:
         unused = await self._threads.lists.run(unused_bytes)

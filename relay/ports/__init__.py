@@ -20,6 +20,7 @@ from relay.ports.delivering import (
 )
 from relay.ports.errors import (
     ComparisonRefused,
+    CursorOutside,
     JournalError,
     JournalFatal,
     JournalFull,
@@ -48,7 +49,15 @@ from relay.ports.flow import (
     StreamState,
     UnpackJournal,
 )
-from relay.ports.keeping import FiguresJournal, HistoryJournal, Pruned, QuarantineJournal, Retention, UpkeepJournal
+from relay.ports.keeping import (
+    CursorJournal,
+    FiguresJournal,
+    HistoryJournal,
+    Pruned,
+    QuarantineJournal,
+    Retention,
+    UpkeepJournal,
+)
 from relay.ports.outside import Answer, EventSink, Record, ReportSource
 from relay.ports.recovery import (
     IncomingRecording,
@@ -72,6 +81,8 @@ __all__ = [
     "CallbackSender",
     "ClaimedFetch",
     "ComparisonRefused",
+    "CursorJournal",
+    "CursorOutside",
     "DeadLetterJournal",
     "DeliverJournal",
     "Delivery",

@@ -45,6 +45,15 @@ class ReplayOpen(Exception):
         self.replay_id = replay_id
 
 
+class CursorOutside(Exception):
+    """A cursor cannot be placed there: the journal holds what follows `earliest`, up to `last_seq`."""
+
+    def __init__(self, earliest: int, last_seq: int) -> None:
+        super().__init__(f"outside of {earliest} to {last_seq}")
+        self.earliest = earliest
+        self.last_seq = last_seq
+
+
 class StreamBlocked(SinkError):
     """The broker refuses for a reason outside the records (topic missing, ACL, timestamps): this stream waits."""
 

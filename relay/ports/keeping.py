@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import NamedTuple, Protocol
 
+from relay.domain.cursor import Begin, KafkaCursor
 from relay.domain.figures import JournalFigures
 from relay.domain.history import Gap, Quarantined, QuarantineFilter, Remembered, ReportLife, Retried
 from relay.domain.report import Decoded, Stream
@@ -80,3 +81,14 @@ class QuarantineJournal(Protocol):
 
     async def drop_quarantined(self, id_: int) -> bool:
         """Its bytes are gone then. Whether there was one."""
+
+
+class CursorJournal(Protocol):
+    """For people who say where publishing begins in another cluster."""
+
+    async def kafka_cursors(self) -> list[KafkaCursor]:
+        """Of all streams that were ever published to Kafka, by source and kind."""
+
+    async def place_kafka_cursor(self, stream: Stream, begin: int | Begin, at_ms: int) -> KafkaCursor | None:
+        """The copy says `begin` then and names no cluster: whichever the publisher meets next is the right one. What
+        that cluster holds of the stream itself goes before. None if the stream has no cursor. Raises CursorOutside."""

@@ -4,6 +4,7 @@ Invariant: nothing here can stop or slow the relay's work, and without the token
 """
 
 from relay.web.callbacks import CallbackRoutes
+from relay.web.cursors import CursorRoutes
 from relay.web.dead_letters import DeadLetterRoutes
 from relay.web.history import HistoryRoutes
 from relay.web.push import Push, PushEndpoint
@@ -17,6 +18,7 @@ from relay.web.token import TOKEN_FILE, api_token
 __all__ = [
     "TOKEN_FILE",
     "CallbackRoutes",
+    "CursorRoutes",
     "DeadLetterRoutes",
     "HistoryRoutes",
     "HttpService",

@@ -1,6 +1,15 @@
 -- name: kafka_cursor
 SELECT position, cluster_id, at_ms FROM subscriptions WHERE stream_id = ?1 AND name = 'kafka';
 
+-- name: kafka_cursors
+SELECT source, kind, position, cluster_id, at_ms, next_seq - 1, pruned_to
+FROM subscriptions JOIN streams ON streams.id = stream_id WHERE name = 'kafka' ORDER BY source, kind;
+
+-- name: place_kafka_cursor
+-- It holds pruning from now on, also after a time without Kafka.
+UPDATE subscriptions SET position = ?2, cluster_id = NULL, at_ms = ?3, retired_at_ms = NULL
+WHERE stream_id = ?1 AND name = 'kafka';
+
 -- name: keep_kafka_cursor
 INSERT INTO subscriptions (stream_id, name, position, cluster_id, at_ms) VALUES (?1, 'kafka', ?2, ?3, ?4)
 ON CONFLICT (stream_id, name) DO UPDATE SET position = ?2, cluster_id = ?3, at_ms = ?4, retired_at_ms = NULL;

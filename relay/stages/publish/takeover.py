@@ -32,8 +32,9 @@ async def find_position(
             return position
         case OtherCluster(known, found):
             raise StreamBlocked(
-                f"the brokers belong to cluster {found}, {stream} was published to {known}: check bootstrap_servers, "
-                f"or say with `relay cursor` where to begin in this cluster"
+                f"the brokers belong to cluster {found}, {stream} was published to {known}: check "
+                f"kafka.bootstrap_servers, or say where to begin in this cluster: `relay cursor set {stream} "
+                f"--after kept` goes on after what {known} got, `--after earliest` sends all that the journal holds"
             )
         case AskTail():
             raise AssertionError("the tail was given")

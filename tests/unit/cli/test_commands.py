@@ -29,14 +29,14 @@ def test_help_names_the_commands_that_work(relay_command: Command) -> None:
         "reconcile",
         "quarantine",
         "callbacks",
+        "cursor",
         "inspect",
         "replay",
         "dead-letters",
         "simulate",
     ):
         assert f" {command} " in result.stdout
-    for later in ("cursor", "migrate"):
-        assert later not in result.stdout
+    assert "migrate" not in result.stdout  # of a later version
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def serving(api: ToldApi) -> Iterator[ToldApi]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = do_DELETE = _answer
+        do_GET = do_POST = do_PUT = do_DELETE = _answer
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the parent's parameter
             pass

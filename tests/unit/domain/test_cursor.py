@@ -2,7 +2,20 @@
 
 import pytest
 
-from relay.domain.cursor import AskTail, Kept, OtherCluster, Resume, Tail, Unended, place_cursor, should_commit
+from relay.domain.cursor import (
+    AskTail,
+    Begin,
+    KafkaCursor,
+    Kept,
+    OtherCluster,
+    Resume,
+    Tail,
+    Unended,
+    begin_after,
+    place_cursor,
+    should_commit,
+)
+from relay.domain.report import Stream
 
 
 @pytest.mark.parametrize(
@@ -46,6 +59,40 @@ def test_another_cluster_is_never_guessed_about() -> None:
 @pytest.mark.parametrize(("known", "found"), [(None, "new"), ("old", None), (None, None)])
 def test_a_cluster_without_id_is_not_another(known: str | None, found: str | None) -> None:
     assert place_cursor(cluster_id=found, committed=9, kept=Kept(7, known), tail=None) == Resume(9)
+
+
+@pytest.mark.parametrize(
+    ("committed", "tail", "expected"),
+    [
+        # A cluster that has nothing of the stream: as the operator says.
+        (None, Tail(None), Resume(7)),
+        # One that had some of it before: never again, and what came since is not left out.
+        (9, None, Resume(9)),
+        (4, Tail(4), Resume(4)),
+        (None, Tail(4), Resume(4)),
+        # One that mirrors the former: behind its newest record.
+        (None, Tail(12), Resume(12)),
+    ],
+)
+def test_where_an_operator_begins_what_the_cluster_has_counts_for_more(
+    committed: int | None, tail: Tail | None, expected: object
+) -> None:
+    assert place_cursor(cluster_id="new", committed=committed, kept=Kept(7, None), tail=tail) == expected
+
+
+@pytest.mark.parametrize(
+    ("begin", "position"),
+    [(Begin.KEPT, 7), (Begin.EARLIEST, 3), (3, 3), (5, 5), (9, 9), (2, None), (10, None), (0, None)],
+)
+def test_where_an_operator_may_begin(begin: int | Begin, position: int | None) -> None:
+    cursor = KafkaCursor(Stream("acme", "sms"), position=7, cluster_id="old", at_ms=0, last_seq=9, earliest=3)
+    assert begin_after(cursor, begin) == position
+
+
+@pytest.mark.parametrize(("kept", "last_seq"), [(2, 9), (10, 9)])
+def test_a_copy_from_before_what_is_kept_or_beyond_the_end_is_no_place_to_begin(kept: int, last_seq: int) -> None:
+    cursor = KafkaCursor(Stream("acme", "sms"), position=kept, cluster_id="old", at_ms=0, last_seq=last_seq, earliest=3)
+    assert begin_after(cursor, Begin.KEPT) is None
 
 
 @pytest.mark.parametrize(

@@ -275,9 +275,12 @@ async def test_another_cluster_is_not_published_to_until_an_operator_says_where_
     await rig.publish.step()
     assert rig.kafka.transactions == []
     assert rig.journal.confirmed == []
-    assert "cluster-0" in rig.health.degraded["publish/acme/sms"]
+    reason = rig.health.degraded["publish/acme/sms"]
+    assert "cluster-0" in reason
+    assert "`relay cursor set acme/sms --after kept`" in reason
+    assert "`--after earliest`" in reason
 
-    rig.journal.cursor = LocalCursor(2, "cluster-1", 0)
+    rig.journal.cursor = LocalCursor(2, None, 0)
     await rig.drain()
 
     assert rig.kafka.seqs == [3]

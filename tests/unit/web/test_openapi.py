@@ -112,7 +112,7 @@ async def test_every_path_is_documented_and_no_other(running: Running) -> None:
 async def test_answers_are_as_documented(running: Running) -> None:
     for path in ("/", "/healthz", "/readyz", "/metrics"):
         check("GET", path, await running.call("GET", path, headers={}))
-    for path in ("/api/v1/status", "/api/v1/callbacks", "/api/v1/quarantine", "/api/v1/reconcile"):
+    for path in ("/api/v1/status", "/api/v1/callbacks", "/api/v1/cursors", "/api/v1/quarantine", "/api/v1/reconcile"):
         check("GET", path, await running.call("GET", path))
         check("GET", path, await running.call("GET", path, headers={}))
 
@@ -199,6 +199,28 @@ async def test_callbacks_are_as_documented(running: Running) -> None:
         answer = await running.call(method, f"/api/v1/callbacks/{name}{suffix}", body=body)
         assert answer[0] == status, answer
         check(method, path + suffix, answer)
+
+
+async def test_cursors_are_as_documented(running: Running) -> None:
+    path, stream = "/api/v1/cursors/{source}/{kind}", Stream("acme", "sms")
+    journal = running.relay._journal
+    await journal.advance(await journal.acquire_lease("stream/acme/sms"), stream, 0, "cluster", app.now_ms())
+    calls = [
+        ("acme/sms", b'{"after":"kept"}', 409),
+        ("acme/sms", b'{"after":"kept"}', 200),
+        ("acme/sms", b'{"after":0}', 200),
+        ("acme/sms", b'{"after":1}', 400),
+        ("acme/fax", b'{"after":"kept"}', 404),
+    ]
+    for at, (place, body, status) in enumerate(calls):
+        if at:
+            running.relay.health.degrade("publish/acme/sms", "another cluster")
+        answer = await running.call("PUT", f"/api/v1/cursors/{place}", body=body)
+        assert answer[0] == status, answer
+        check("PUT", path, answer)
+    listed = await running.call("GET", "/api/v1/cursors")
+    assert [one["degraded"] for one in listed[2]["cursors"]] == ["another cluster"]
+    check("GET", "/api/v1/cursors", listed)
 
 
 async def test_dead_letters_and_a_reports_life_are_as_documented(running: Running) -> None:
