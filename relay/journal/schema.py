@@ -35,6 +35,9 @@ _LARGE_TABLES = {
     "recordings": "id",
 }
 
+_SINCE = {"ids_log": 2, "ids_lap": 2}
+"""Tables that earlier versions do not have."""
+
 
 def check_version(db: apsw.Connection, path: Path) -> None:
     """:raises JournalRefused: written by a newer relay."""
@@ -90,10 +93,13 @@ def _quick_check(db: apsw.Connection, table: str | None) -> str:
 
 
 def _check_ends(db: apsw.Connection) -> str:
+    version = version_of(db)
     for table in _SMALL_TABLES:
-        if found := _quick_check(db, table):
+        if _SINCE.get(table, 1) <= version and (found := _quick_check(db, table)):
             return found
     for table, key in _LARGE_TABLES.items():
+        if _SINCE.get(table, 1) > version:
+            continue
         for order in ("ASC", "DESC"):
             db.execute(f"SELECT * FROM {table} ORDER BY {key} {order} LIMIT 100").fetchall()  # noqa: S608 - constants
     return ""

@@ -93,9 +93,11 @@ async def test_a_newer_journal_is_refused(tmp_path: Path, open_journal: Open) ->
         await open_journal()
 
 
+@pytest.mark.parametrize("full_check_bytes", [connection.FULL_CHECK_BYTES, 0], ids=["small", "large"])
 async def test_a_journal_of_an_earlier_version_is_brought_up(
-    tmp_path: Path, open_journal: Open, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, open_journal: Open, monkeypatch: pytest.MonkeyPatch, full_check_bytes: int
 ) -> None:
+    monkeypatch.setattr(connection, "FULL_CHECK_BYTES", full_check_bytes)
     path = tmp_path / "relay.db"
     with monkeypatch.context() as earlier:
         earlier.setattr(schema, "VERSION", 1)
