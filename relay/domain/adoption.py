@@ -1,5 +1,6 @@
-"""A record read back from Kafka as the entry of the stream that it was made from."""
+"""A record read back from Kafka as the entry of the stream that it was made from; and whether the two are one."""
 
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
@@ -7,8 +8,8 @@ from typing import NamedTuple
 import orjson
 
 from relay.domain.codes import Outcome, outcome_of
-from relay.domain.envelope import KafkaRecord
-from relay.domain.report import EntryType, Origin
+from relay.domain.envelope import KafkaRecord, ce_id
+from relay.domain.report import Entry, EntryType, Origin
 
 _QUARANTINE_TYPE = b".quarantine.v1"
 _RECORDING_TYPE = b".recording.v1"
@@ -27,6 +28,31 @@ class Adopted(NamedTuple):
     final: bool
     status_group: int | None
     value: bytes
+
+
+class Note(NamedTuple):
+    """What Kafka keeps beside the cursor about the newest record before it: enough to see that a journal's entry of the
+    same seq is another. That is so where two relays published one stream from copies of one journal."""
+
+    seq: int
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.seq} {self.digest}"
+
+    @classmethod
+    def read(cls, text: str) -> "Note | None":
+        """None if it is no note: earlier relays left none."""
+        seq, _, digest = text.partition(" ")
+        return cls(int(seq), digest) if seq.isdecimal() and digest else None
+
+    @classmethod
+    def of_record(cls, record: KafkaRecord) -> "Note":
+        return cls(record.seq, _digest(record.id, record.value))
+
+    @classmethod
+    def of_entry(cls, entry: Entry) -> "Note":
+        return cls(entry.seq, _digest(ce_id(entry).encode(), entry.value))
 
 
 def adopted(record: KafkaRecord, *, reports_topic: str) -> Adopted:
@@ -75,6 +101,10 @@ def _revision(headers: Mapping[str, bytes], key: bytes) -> int:
 def _outcome(value: bytes) -> Outcome:
     report = orjson.loads(value)
     return outcome_of(report.get("status") or {}, report.get("error") or {}, report.get("unparsed") or {})
+
+
+def _digest(id_: bytes, value: bytes) -> str:
+    return hashlib.blake2b(b"%b\0%b" % (id_, value), digest_size=8).hexdigest()
 
 
 def _epoch_ms(time: str) -> int:

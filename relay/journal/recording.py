@@ -12,13 +12,14 @@ from relay.domain.figures import Recorded
 from relay.domain.report import Decoded, Entry, EntryType, GapCause, Origin, Rejected, Report, Stream
 from relay.journal import entries, ids, recordings, streams, tallies
 from relay.journal.codes import ORIGIN_CODES
+from relay.journal.displacing import displace
 from relay.journal.draft import Draft
 from relay.journal.fetches import release_fetch
 from relay.journal.ids import Seen
 from relay.journal.sql import load
 from relay.journal.streams import StreamRow
 from relay.observe.failpoints import Point, reach
-from relay.ports import AdoptedRecord, ClaimedFetch, Lease
+from relay.ports import AdoptedRecord, ClaimedFetch, Displaced, Lease
 
 _SQL = load("entries")
 
@@ -102,11 +103,14 @@ def refuse_record(db: apsw.Connection, lease: Lease, stream: Stream, seq: int, r
     entries.append(db, row, entry, origin=origin, received_at_ms=received_at_ms, quarantined=kept)
 
 
-def adopt_published(db: apsw.Connection, lease: Lease, stream: Stream, records: Sequence[AdoptedRecord]) -> None:
+def adopt_published(
+    db: apsw.Connection, lease: Lease, stream: Stream, records: Sequence[AdoptedRecord], position: int
+) -> list[Displaced]:
     """What Kafka holds and this journal, restored, does not: entries already published, their ids known again."""
     if not records:
-        return
+        return []
     streams.check_lease(db, lease)
+    displaced = displace(db, stream, records, position)
     row = streams.find_or_add(db, stream)
     key_of = ids.keys_of(row.id)
     keys = [key_of(record.message_id) for record in records]
@@ -114,7 +118,9 @@ def adopt_published(db: apsw.Connection, lease: Lease, stream: Stream, records: 
     rows = []
     for key, record in zip(keys, records, strict=True):
         before = seen.get(key)
-        rows.append(_adopted_row(row, record, before.last_seq if before else None))
+        # Never a later one, which gave way to a record of Kafka's: links lead back only.
+        previous_seq = before.last_seq if before and before.last_seq < record.seq else None
+        rows.append(_adopted_row(row, record, previous_seq))
         if record.type == EntryType.RECORDING:
             recordings.note_adopted(db, row, record.message_id, record.origin, record.received_at_ms)
             if before is not None:
@@ -133,6 +139,7 @@ def adopt_published(db: apsw.Connection, lease: Lease, stream: Stream, records: 
     ids.keep(db, seen, max(record.received_at_ms for record in records))
     next_seq = max(row.next_seq, max(record.seq for record in records) + 1)
     entries.set_next_seq(db, row, next_seq)
+    return displaced
 
 
 def draft_of(db: apsw.Connection, row: StreamRow, claimed: ClaimedFetch, found: Sequence[Report | Rejected]) -> Draft:

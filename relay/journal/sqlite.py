@@ -10,7 +10,7 @@ import apsw
 
 from relay.domain.figures import Recorded
 from relay.domain.report import Decoded, Entry, GapCause, Stream
-from relay.journal import cursors, entries, fetches, recording, streams
+from relay.journal import cursors, displacing, entries, fetches, recording, streams
 from relay.journal.connection import Tuning
 from relay.journal.sqlite_again import AgainMethods
 from relay.journal.sqlite_deliver import DeliverMethods
@@ -19,7 +19,7 @@ from relay.journal.sqlite_recordings import RecordingMethods
 from relay.journal.sqlite_upkeep import UpkeepMethods
 from relay.journal.tail import Tail
 from relay.journal.threads import JournalThreads, unused_bytes
-from relay.ports import AdoptedRecord, ClaimedFetch, Fetch, Lease, LocalCursor, Pressure, StreamState
+from relay.ports import AdoptedRecord, ClaimedFetch, Displaced, Fetch, Lease, LocalCursor, Pressure, StreamState
 
 
 class SqliteJournal(AgainMethods, DeliverMethods, QuarantineMethods, RecordingMethods, UpkeepMethods):
@@ -117,8 +117,18 @@ class SqliteJournal(AgainMethods, DeliverMethods, QuarantineMethods, RecordingMe
         await self._threads.write(lambda db: cursors.confirm_without_kafka(db, lease, stream))
         self._confirmed[stream] = lease
 
-    async def adopt_published(self, lease: Lease, stream: Stream, records: Sequence[AdoptedRecord]) -> None:
-        await self._threads.write(lambda db: recording.adopt_published(db, lease, stream, records))
+    async def adopt_published(
+        self, lease: Lease, stream: Stream, records: Sequence[AdoptedRecord], position: int
+    ) -> list[Displaced]:
+        displaced = await self._threads.write(
+            lambda db: recording.adopt_published(db, lease, stream, records, position)
+        )
+        self._tail.forget(stream)
+        return displaced
+
+    async def pass_over(self, lease: Lease, stream: Stream, seqs: Sequence[int]) -> None:
+        await self._threads.write(lambda db: displacing.pass_over(db, lease, stream, seqs))
+        self._tail.forget(stream)
 
     async def read_stream(self, stream: Stream, after_seq: int, limit: int, max_bytes: int) -> list[Entry]:
         newest = self._tail.read(stream, after_seq, limit, max_bytes)

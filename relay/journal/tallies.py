@@ -25,11 +25,14 @@ def add(
     db: apsw.Connection, stream_id: int, seqs: Iterable[int], types: Iterable[int], groups: Iterable[int | None]
 ) -> None:
     """Of each entry its seq, type and status group; as many as the shortest of them has."""
-    counts = Counter(zip(map(rshift, seqs, repeat(_BUCKET_BITS)), types, groups, strict=False))
-    values: list[int] = []
-    for (bucket, type_, group), count in counts.items():
-        values += (bucket, type_, _NO_GROUP if group is None else group, count)
-    _ADD.execute(db, (stream_id,), values)
+    _count(db, stream_id, seqs, types, groups, sign=1)
+
+
+def take_away(
+    db: apsw.Connection, stream_id: int, seqs: Iterable[int], types: Iterable[int], groups: Iterable[int | None]
+) -> None:
+    """The reverse of `add`."""
+    _count(db, stream_id, seqs, types, groups, sign=-1)
 
 
 def count_wanted(db: apsw.Connection, stream_id: int, after_seq: int, wanted: Wanted) -> int:
@@ -47,3 +50,19 @@ def count_wanted(db: apsw.Connection, stream_id: int, after_seq: int, wanted: Wa
 
 def prune(db: apsw.Connection, row: StreamRow, pruned_to: int) -> None:
     db.execute(_SQL["prune"], (row.id, pruned_to >> _BUCKET_BITS))
+
+
+def _count(
+    db: apsw.Connection,
+    stream_id: int,
+    seqs: Iterable[int],
+    types: Iterable[int],
+    groups: Iterable[int | None],
+    *,
+    sign: int,
+) -> None:
+    counts = Counter(zip(map(rshift, seqs, repeat(_BUCKET_BITS)), types, groups, strict=False))
+    values: list[int] = []
+    for (bucket, type_, group), count in counts.items():
+        values += (bucket, type_, _NO_GROUP if group is None else group, sign * count)
+    _ADD.execute(db, (stream_id,), values)

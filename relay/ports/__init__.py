@@ -39,6 +39,7 @@ from relay.ports.errors import (
 from relay.ports.flow import (
     AdoptedRecord,
     ClaimedFetch,
+    Displaced,
     Fetch,
     IntakeJournal,
     Lease,
@@ -86,6 +87,7 @@ __all__ = [
     "DeadLetterJournal",
     "DeliverJournal",
     "Delivery",
+    "Displaced",
     "EventSink",
     "Fed",
     "Fetch",

@@ -69,6 +69,15 @@ class LocalCursor(NamedTuple):
     at_ms: int
 
 
+class Displaced(NamedTuple):
+    """An entry that gave way to a record of Kafka's."""
+
+    seq: int
+    """Its new one."""
+    message_id: str
+    value: bytes
+
+
 class AdoptedRecord(NamedTuple):
     """A record found in Kafka that a restored journal does not know: entered as already published."""
 
@@ -138,8 +147,16 @@ class PublishJournal(Protocol):
     async def confirm_without_kafka(self, lease: Lease, stream: Stream) -> None:
         """There is no Kafka in the configuration: seqs may be given at once, and no Kafka cursor holds pruning."""
 
-    async def adopt_published(self, lease: Lease, stream: Stream, records: Sequence[AdoptedRecord]) -> None:
-        """Enter records that Kafka holds and this (restored) journal does not, and raise the next seq."""
+    async def adopt_published(
+        self, lease: Lease, stream: Stream, records: Sequence[AdoptedRecord], position: int
+    ) -> list[Displaced]:
+        """Enter records that Kafka holds and this (restored) journal does not, and raise the next seq.
+
+        An entry whose seq Kafka gave to another record keeps what it holds and gets a seq after `position`, the
+        cursor: it will be published."""
+
+    async def pass_over(self, lease: Lease, stream: Stream, seqs: Sequence[int]) -> None:
+        """Kafka holds the same under another seq: these are not published."""
 
     async def read_stream(self, stream: Stream, after_seq: int, limit: int, max_bytes: int) -> list[Entry]: ...
     async def advance(self, lease: Lease, stream: Stream, position: int, cluster_id: str | None, at_ms: int) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from relay.domain.adoption import Note
 from relay.domain.envelope import KafkaRecord
 from relay.domain.report import GapCause
 
@@ -47,6 +48,9 @@ class EventSink(Protocol):
     async def cluster_id(self) -> str: ...
     async def read_cursor(self) -> int | None:
         """The last seq that is committed in Kafka; None only if Kafka says that there is none (-1)."""
+
+    def note(self) -> Note | None:
+        """About the newest record before the cursor, as it was read last; None if there is none."""
 
     async def last_published_seq(self) -> int | None:
         """From the tail of the topics, by `relay_journal` and `relay_seq`; None if no record of ours is found."""

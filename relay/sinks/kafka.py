@@ -12,6 +12,7 @@ from typing import Any
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from relay.config import KafkaConfig
+from relay.domain.adoption import Note
 from relay.domain.envelope import Topics, ce_source
 from relay.domain.report import Stream
 from relay.observe.failpoints import Point, reach
@@ -19,7 +20,7 @@ from relay.ports import Record, SinkError, SinkUnavailable, StreamBlocked, Trans
 from relay.sinks.kafka_batches import MAX_BATCH_BYTES, fill_batches
 from relay.sinks.kafka_cursor import read_committed_offset
 from relay.sinks.kafka_errors import translate
-from relay.sinks.kafka_producer import StreamProducer
+from relay.sinks.kafka_producer import StreamProducer, seen
 from relay.sinks.kafka_security import connection_options
 from relay.sinks.kafka_settle import Cursor, settle
 from relay.sinks.kafka_tail import StreamTail
@@ -69,6 +70,7 @@ class KafkaSink:
             self._publish_seconds = min(deadline_seconds, config.transaction_timeout_seconds / 2)
         self._producer: StreamProducer | None = None
         self._cluster_id: str | None = None
+        self._note: Note | None = None
         self._published: AsyncIterator[Record] | None = None
         self._published_up_to = -1
 
@@ -99,10 +101,15 @@ class KafkaSink:
         if not self._transactional:
             return None
         async with self._within(self._deadline_seconds, f"reading the cursor of {self._id}"):
-            offset = await read_committed_offset(
+            committed = await read_committed_offset(
                 producer.client, self._id, self._config.cursor_topic, 0, patience_seconds=self._deadline_seconds / 3
             )
-        return None if offset is None else offset - 1
+        self._note = None if committed is None else Note.read(committed.metadata)
+        return None if committed is None else committed.offset - 1
+
+    def note(self) -> Note | None:
+        """As the cursor was read or committed last."""
+        return self._note
 
     async def last_published_seq(self) -> int | None:
         """From the tail of the topics. Bounded by progress, not by time: there may be much to read."""
@@ -155,9 +162,12 @@ class KafkaSink:
         await self._deliver(producer, records)
         reach(Point.PUBLISH_SENT)
         cursor = TopicPartition(self._config.cursor_topic, 0)
-        await producer.send_offsets_to_transaction({cursor: OffsetAndMetadata(position + 1, "")}, self._id)
+        note = Note.of_record(records[-1]) if records else self._note
+        committed = OffsetAndMetadata(position + 1, str(note or ""))
+        await producer.send_offsets_to_transaction({cursor: committed}, self._id)
         reach(Point.PUBLISH_ENDING)
         await producer.commit_transaction()
+        self._note = note
 
     async def _deliver(self, producer: StreamProducer, records: Sequence[Record]) -> None:
         """Send the records and see every delivery confirmed: a commit would succeed although a send failed."""
@@ -167,7 +177,7 @@ class KafkaSink:
         deliveries: list[asyncio.Future[object]] = []
         for topic, partition, batch in fill_batches(records, counts, producer.create_batch):
             delivery = await producer.send_batch(batch, topic, partition=partition)
-            delivery.add_done_callback(_seen)
+            delivery.add_done_callback(seen)  # after the first failure nobody awaits the others
             deliveries.append(delivery)
         await self._confirmed(producer, deliveries)
 
@@ -253,9 +263,3 @@ def _used(topics: Topics, *, revisions_inline: bool, recordings: bool) -> dict[s
     if not recordings:
         unused.add(topics.recordings)
     return {topic: None for topic in topics if topic not in unused or topic in {topics.reports, topics.quarantine}}
-
-
-def _seen(delivery: "asyncio.Future[object]") -> None:
-    """After the first failure nobody awaits the others; asyncio would log each as never retrieved."""
-    if not delivery.cancelled():
-        delivery.exception()

@@ -5,6 +5,8 @@ whose top-level errors its consumer drops. Version 7 (Kafka 2.5) refuses to answ
 (`require_stable`). With an older broker the producer's start has ended what was pending, which is nearly the same.
 """
 
+from typing import NamedTuple
+
 from aiokafka import errors
 from aiokafka.client import ConnectionGroup, CoordinationType
 from aiokafka.protocol.api import Request, RequestStruct, Response
@@ -16,6 +18,13 @@ from relay.sinks.kafka_client import StreamClient
 from relay.sinks.kafka_errors import UnstableOffsetCommitError, asking_again
 
 NOTHING_COMMITTED = -1
+
+
+class Committed(NamedTuple):
+    """An offset, and what was noted with it."""
+
+    offset: int
+    metadata: str
 
 
 class CursorHangs(SinkError):
@@ -92,7 +101,7 @@ class StableOffsetFetch(Request[OffsetFetchRequest_v3 | OffsetFetchRequest_v7]):
 
 async def read_committed_offset(
     client: StreamClient, group: str, topic: str, partition: int, *, patience_seconds: float
-) -> int | None:
+) -> Committed | None:
     """What the group has committed; None only if the coordinator says: nothing. Asked again until `patience_seconds`
     have passed while the coordinator moves, loads, has a commit pending, or leaves the partition out of its answer.
 
@@ -106,23 +115,24 @@ async def read_committed_offset(
         ) from error
 
 
-async def _ask(client: StreamClient, group: str, topic: str, partition: int) -> int | None:
+async def _ask(client: StreamClient, group: str, topic: str, partition: int) -> Committed | None:
     node = await client.coordinator_lookup(CoordinationType.GROUP, group)
     answer = await client.send(node, StableOffsetFetch(group, topic, partition), group=ConnectionGroup.COORDINATION)
     _raise_for(answer.error_code, group)
     for answered_topic, partitions, *_ in answer.topics:
         for answered_partition, offset, *rest in partitions:
             if (answered_topic, answered_partition) == (topic, partition):
-                _raise_for(_error_code(rest), group)
-                return None if offset == NOTHING_COMMITTED else int(offset)
+                metadata, error_code = _metadata_and_error(rest)
+                _raise_for(error_code, group)
+                return None if offset == NOTHING_COMMITTED else Committed(int(offset), metadata)
     raise CursorNotAnsweredError(f"the coordinator of {group} did not name {topic}/{partition} in its answer")
 
 
-def _error_code(rest: list[object]) -> int:
+def _metadata_and_error(rest: list[object]) -> tuple[str, int]:
     """Version 3 ends (metadata, error_code), version 7 (leader_epoch, metadata, error_code, tags)."""
-    code = rest[1] if len(rest) == 2 else rest[2]
+    metadata, code = rest if len(rest) == 2 else rest[1:3]
     assert isinstance(code, int)  # noqa: S101 - by both schemas
-    return code
+    return str(metadata or ""), code
 
 
 def _raise_for(error_code: int, group: str) -> None:

@@ -109,7 +109,8 @@ async def settle(producer: StreamProducer, cursor: Cursor, tail: StreamTail, *, 
     """End what of ours is open in the topics of `tail` or in the cursor's partition. Usually nothing is."""
     opened_at: dict[TopicPartition, int] = await asking_again(patience_seconds)(_open_offsets, producer, tail.places())
     try:
-        offset = await read_committed_offset(producer.client, *cursor, patience_seconds=patience_seconds)
+        committed = await read_committed_offset(producer.client, *cursor, patience_seconds=patience_seconds)
+        offset = None if committed is None else committed.offset
         cursor_hangs = False
     except CursorHangs:
         offset = await _stable_offset(producer, cursor)

@@ -1,11 +1,14 @@
 import json
 
+import pytest
 from msgspec.structs import replace
 
 from relay.domain.report import EntryType, Origin, Rejected
 from relay.journal.sqlite import SqliteJournal
-from relay.ports import AdoptedRecord
+from relay.ports import AdoptedRecord, LeaseLost, Wanted
 from tests.conformance.journals import SMS, T0, VOICE, Opener, Relay, own, report
+
+THIRD_GROUP = Wanted(frozenset({EntryType.REPORT, EntryType.REVISION}), frozenset({3}))
 
 
 def adopted(seq: int, message_id: str, *, revision: int = 1, type_: EntryType = EntryType.REPORT) -> AdoptedRecord:
@@ -81,8 +84,8 @@ async def test_adopted_records_are_entries_and_their_ids_are_known(journal: Sqli
         adopted(9, "a", revision=2, type_=EntryType.REVISION),
         AdoptedRecord(10, "", 1, EntryType.QUARANTINE, Origin.POLL, T0, "", False, None, b"{}"),
     ]
-    await journal.adopt_published(lease, SMS, records)
-    await journal.adopt_published(lease, SMS, records)
+    await journal.adopt_published(lease, SMS, records, 10)
+    await journal.adopt_published(lease, SMS, records, 10)
     relay = await own(journal, position=10)
 
     entries = await journal.read_stream(SMS, 0, 10, 1 << 20)
@@ -98,5 +101,53 @@ async def test_adopted_records_are_entries_and_their_ids_are_known(journal: Sqli
 
 async def test_seqs_go_on_after_adopted_records(journal: SqliteJournal) -> None:
     lease = await journal.acquire_lease("stream/acme/sms")
-    await journal.adopt_published(lease, SMS, [adopted(7, "a")])
+    await journal.adopt_published(lease, SMS, [adopted(7, "a")], 7)
     assert (await journal.open_stream(lease, SMS, T0)).last_seq == 7
+
+
+async def test_entries_whose_seqs_kafka_gave_to_others_get_new_ones(relay: Relay) -> None:
+    """Two relays ran on copies of one journal: what came after the second entry is not the same in both."""
+    await relay.receive(report("a"), report("b"))
+    await relay.publish(2)
+    await relay.receive(report("c"), report("c", "9:9"), Rejected("odd", b"raw"), report("d"))
+    await relay.subscribe("billing", earliest=True, wanted=THIRD_GROUP)
+
+    displaced = await relay.journal.adopt_published(
+        relay.lease, SMS, [adopted(3, "x"), adopted(4, "y"), adopted(5, "z")], 5
+    )
+
+    assert [(one.seq, one.message_id) for one in displaced] == [(7, "c"), (8, "c"), (9, "")]
+    entries = await relay.journal.read_stream(SMS, 2, 10, 1 << 20)
+    assert [(entry.seq, entry.message_id, entry.revision) for entry in entries] == [
+        (3, "x", 1), (4, "y", 1), (5, "z", 1), (6, "d", 1), (7, "c", 1), (8, "c", 2), (9, "", 1)
+    ]  # fmt: skip
+    assert entries[4].value == displaced[0].value == b'{"messageId":"c"}'
+    (kept,) = await relay.journal.list_quarantine()
+    assert (kept.seq, await relay.journal.quarantined_bytes(kept.id)) == (9, b"raw")
+    assert [life.entry.seq for life in await relay.journal.inspect("c")] == [7, 8]
+    assert [life.entry.seq for life in await relay.journal.inspect("x")] == [3]
+    figures = await relay.journal.figures(T0)
+    assert figures.callbacks["billing"].backlog == 8
+    again = [report("c"), report("c", "9:9"), report("d"), report("x"), report("e")]
+    assert [(entry.seq, entry.message_id) for entry in await relay.receive(*again)] == [(10, "e")]
+
+
+async def test_the_same_at_the_same_seq_stays_and_what_comes_twice_is_passed_over(relay: Relay) -> None:
+    same, other = await relay.receive(report("a"), report("b"))
+    record = adopted(same.seq, "a")._replace(value=same.value)
+
+    displaced = await relay.journal.adopt_published(relay.lease, SMS, [record, adopted(2, "x")], 2)
+    await relay.journal.pass_over(relay.lease, SMS, [one.seq for one in displaced])
+
+    entries = await relay.journal.read_stream(SMS, 0, 10, 1 << 20)
+    assert [(entry.seq, entry.message_id, entry.refused) for entry in entries] == [
+        (1, "a", False),
+        (2, "x", False),
+        (3, other.message_id, True),
+    ]
+
+
+async def test_only_the_owner_of_the_stream_passes_over(relay: Relay) -> None:
+    await relay.receive(report("a"))
+    with pytest.raises(LeaseLost):
+        await relay.journal.pass_over(relay.lease._replace(token=99), SMS, [1])

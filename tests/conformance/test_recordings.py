@@ -209,9 +209,9 @@ async def test_what_kafka_has_announced_is_not_fetched_again(voice: Relay) -> No
         adopted(2, "b", EntryType.REPORT, call("b").value),
         adopted(3, "a", EntryType.RECORDING, json.dumps(ANNOUNCED).encode()),
     ]
-    await voice.journal.adopt_published(voice.lease, VOICE, records[:2])
+    await voice.journal.adopt_published(voice.lease, VOICE, records[:2], 3)
     assert await ids_due(voice) == ["a", "b"]
-    await voice.journal.adopt_published(voice.lease, VOICE, records[2:])
+    await voice.journal.adopt_published(voice.lease, VOICE, records[2:], 3)
     assert await ids_due(voice) == ["b"]
     lives = await voice.journal.inspect("a")
     assert [life.entry.type for life in lives] == [EntryType.REPORT, EntryType.RECORDING]
@@ -223,7 +223,7 @@ async def test_an_announcement_in_the_same_page_as_its_report(voice: Relay) -> N
         adopted(2, "a", EntryType.RECORDING, json.dumps(ANNOUNCED).encode()),
         adopted(3, "", EntryType.QUARANTINE, b"{}"),
     ]
-    await voice.journal.adopt_published(voice.lease, VOICE, records)
+    await voice.journal.adopt_published(voice.lease, VOICE, records, 3)
     assert await ids_due(voice) == []
     assert await voice.receive(call("a")) == []
 

@@ -9,6 +9,7 @@ import pytest
 
 from relay.ports import ProducerFenced
 from relay.stages.publish.fencing import FIRST_WAIT_SECONDS
+from relay.stages.publish.publisher import STOPPED_SECONDS
 from tests.integration.kafka_rig import Place
 from tests.integration.publish_rig import confirmed, names, running
 from tests.kafka import proxy as api
@@ -191,6 +192,35 @@ async def test_a_second_producer_is_survived_and_one_that_comes_again_is_left_th
         with pytest.raises(ProducerFenced):
             await rival.publish([], 20)
     assert seen(kafka, place) == once((1, 30))
+
+
+@pytest.mark.parametrize("own", [20, 50, 90])
+async def test_relays_on_copies_of_one_journal_lose_nothing_once_one_is_left(
+    kafka: Cluster, place: Place, path: Path, own: int
+) -> None:
+    """Each gives the same seqs to what it has read itself. `own`: less than what the other published, as much, more."""
+    async with running(path, place) as relay:
+        await confirmed(relay)
+        await relay.receive(names(1, 50))
+        await relay.drain()
+    copy = path.with_name("copy.db")
+    shutil.copy(path, copy)
+    async with running(path, place) as first:
+        await first.drain()
+        async with running(copy, place) as second:
+            await second.drain()
+            await second.receive(names(101, 150))
+            await second.drain()
+        await first.receive(names(201, 200 + own))
+        await first.step_until(lambda wait_seconds: wait_seconds == STOPPED_SECONDS)
+        assert "somebody else publishes this stream" in first.health.degraded["publish/acme/sms"]
+
+    async with running(path, place) as relay:
+        await relay.drain()
+        await relay.receive([*names(140, 150), *names(200 + own, 205 + own)])  # duplicates, and five that are new
+        await relay.drain()
+
+    assert seen(kafka, place) == once((1, 50), (101, 150), (201, 205 + own))
 
 
 async def test_another_cluster_waits_for_an_operator(kafka: Cluster, place: Place, path: Path) -> None:

@@ -9,6 +9,18 @@ INSERT OR IGNORE INTO entries
     (id, type, message_id, revision, origin, received_at_ms, status_group, previous_seq, value)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
+-- name: move
+UPDATE entries SET id = ?2 WHERE id = ?1 RETURNING previous_seq;
+
+-- name: link
+UPDATE entries SET previous_seq = ?2 WHERE id = ?1;
+
+-- name: move_quarantined
+UPDATE quarantine SET entry_id = ?2 WHERE entry_id = ?1;
+
+-- name: pass_over
+UPDATE entries SET refused = 1 WHERE id = ?1;
+
 -- name: heads_after
 SELECT json_group_array(json_array(id, type, message_id, revision, origin, received_at_ms, status_group, refused, size))
 FROM (

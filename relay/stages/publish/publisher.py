@@ -250,7 +250,10 @@ class Publish:
 
     def _stop(self, reason: str) -> None:
         self._stopped = True
-        self._health.degrade(self._component, f"stopped: {reason}; end it, then restart relay")
+        self._health.degrade(
+            self._component,
+            f"stopped: {reason}; end it, then restart relay: what this journal alone holds is published then",
+        )
         log.error("publishing stopped", stream=str(self._stream), reason=reason)
 
     def _back_off(self, error: SinkError) -> float:

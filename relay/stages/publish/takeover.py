@@ -1,15 +1,16 @@
 """Finding where to go on, after a start and after every doubt: Kafka's cursor, the journal's copy, the topics' tail."""
 
+from hashlib import blake2b
+
 import structlog
 
-from relay.domain.adoption import adopted
+from relay.domain.adoption import Note, adopted
 from relay.domain.cursor import AskTail, Kept, OtherCluster, Resume, Tail, place_cursor
 from relay.domain.report import Stream
-from relay.ports import AdoptedRecord, EventSink, Lease, LocalCursor, PublishJournal, StreamBlocked
+from relay.ports import AdoptedRecord, Displaced, EventSink, Lease, LocalCursor, PublishJournal, StreamBlocked
 
 log = structlog.get_logger(__name__)
 
-SCAN_ENTRIES = 1000
 SCAN_BYTES = 4 << 20
 
 
@@ -50,30 +51,52 @@ async def adopt_missing(
     position: int,
     reports_topic: str,
 ) -> None:
-    """Enter what Kafka holds up to `position` and the journal does not, because it comes from a backup."""
-    known = await _known_up_to(stream, journal, position, local.position if local else 0)
-    if known >= position:
+    """Enter what Kafka holds up to `position` and the journal does not, because it comes from a backup, or because
+    somebody else published the stream from a copy of it. What it holds itself in the place of that is published anew.
+    """
+    kept = local.position if local else 0
+    if kept >= position or await _is_known(stream, journal, sink, position):
         return
-    log.warning("the journal is behind Kafka: reading back", stream=str(stream), journal=known, kafka=position)
+    log.warning(
+        "the journal is not at what Kafka holds: reading back", stream=str(stream), journal=kept, kafka=position
+    )
+    known, displaced, published = kept, list[Displaced](), set[tuple[str, bytes]]()
     while known < position:
         records = await sink.read_published(known)
         if not records:
             break
         found = [AdoptedRecord(*adopted(record, reports_topic=reports_topic)) for record in records]
-        await journal.adopt_published(lease, stream, found)
+        displaced += await journal.adopt_published(lease, stream, found, position)
+        if displaced:
+            published.update((record.message_id, _digest(record.value)) for record in found)
         known = records[-1].seq
+    if not displaced:
+        return
+    doubled = [entry.seq for entry in displaced if (entry.message_id, _digest(entry.value)) in published]
+    await journal.pass_over(lease, stream, doubled)
+    log.error(
+        "somebody else published this stream from a copy of this journal: "
+        "what this journal alone holds is published under new numbers; let only one relay run on a journal",
+        stream=str(stream),
+        reports=len(displaced) - len(doubled),
+        held_by_both=len(doubled),
+    )
 
 
-async def _known_up_to(stream: Stream, journal: PublishJournal, position: int, known: int) -> int:
-    """The last seq up to `position` that the journal has given; it has all up to `known`, and seqs are gapless."""
-    if known < position and await journal.read_stream(stream, position - 1, 1, SCAN_BYTES):
-        return position
-    while known < position:
-        entries = await journal.read_stream(stream, known, SCAN_ENTRIES, SCAN_BYTES)
-        if not entries:
-            break
-        known = entries[-1].seq
-    return known
+async def _is_known(stream: Stream, journal: PublishJournal, sink: EventSink, position: int) -> bool:
+    """Whether the journal has given all seqs up to `position`, and to what Kafka holds."""
+    note = sink.note()
+    for seq in {position, note.seq if note else position}:
+        entries = await journal.read_stream(stream, seq - 1, 1, SCAN_BYTES)
+        if not entries or entries[0].seq != seq:
+            return False
+        if note is not None and note.seq == seq and Note.of_entry(entries[0]) != note:
+            return False
+    return True
+
+
+def _digest(value: bytes) -> bytes:
+    return blake2b(value, digest_size=8).digest()
 
 
 def _kept(local: LocalCursor | None) -> Kept | None:

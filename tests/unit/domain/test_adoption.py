@@ -1,8 +1,9 @@
 """Records read back from Kafka become the entries that they were made from."""
 
 import pytest
+from msgspec.structs import replace
 
-from relay.domain.adoption import Adopted, adopted
+from relay.domain.adoption import Adopted, Note, adopted
 from relay.domain.envelope import StreamEnvelope, Topics
 from relay.domain.report import Entry, EntryType, Origin, Stream
 
@@ -59,3 +60,20 @@ def test_a_kind_may_be_called_like_a_type(kind: str) -> None:
     entry = Entry(7, EntryType.REPORT, "m", 1, Origin.POLL, 1000, 3, DELIVERED)
     record = StreamEnvelope(Stream("acme", kind), "journal-1", TOPICS, revisions_inline=False).records([entry])[0]
     assert adopted(record, reports_topic=TOPICS.reports).type == EntryType.REPORT
+
+
+def test_the_note_of_a_record_is_that_of_its_entry_alone() -> None:
+    entry = Entry(7, EntryType.REVISION, "m-1", 2, Origin.POLL, 1000, 3, b'{"messageId":"m-1"}')
+    (record,) = envelope().records([entry])
+    note = Note.of_record(record)
+
+    assert Note.of_entry(entry) == note == Note.read(str(note))
+    others = [
+        replace(entry, **other) for other in ({"seq": 8}, {"revision": 3}, {"message_id": "m-2"}, {"value": b"{}"})
+    ]
+    assert note not in [Note.of_entry(other) for other in others]
+
+
+@pytest.mark.parametrize("metadata", ["", "7", " abc", "seven abc", "7 "])
+def test_what_others_left_beside_the_cursor_is_no_note(metadata: str) -> None:
+    assert Note.read(metadata) is None

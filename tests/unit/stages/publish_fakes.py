@@ -6,10 +6,11 @@ from operator import attrgetter
 
 from msgspec.structs import replace
 
+from relay.domain.adoption import Note
 from relay.domain.envelope import StreamEnvelope, Topics, quarantine_value, without_bytes
 from relay.domain.report import Entry, EntryType, Origin, Stream
 from relay.observe import Health, Telemetry
-from relay.ports import AdoptedRecord, Lease, LeaseLost, LocalCursor, Record, RecordsRefused, SinkError
+from relay.ports import AdoptedRecord, Displaced, Lease, LeaseLost, LocalCursor, Record, RecordsRefused, SinkError
 from relay.stages.publish import Publish
 
 STREAM = Stream("acme", "sms")
@@ -55,10 +56,28 @@ class MemoryJournal:
     async def confirm_without_kafka(self, lease: Lease, stream: Stream) -> None:
         raise AssertionError("there is a Kafka")
 
-    async def adopt_published(self, lease: Lease, stream: Stream, records: Sequence[AdoptedRecord]) -> None:
+    async def adopt_published(
+        self, lease: Lease, stream: Stream, records: Sequence[AdoptedRecord], position: int
+    ) -> list[Displaced]:
         self._check_lease()
-        self.adopted.extend(records)
+        displaced = []
+        for record in records:
+            entry = self.entries.get(record.seq)
+            if entry is not None and (entry.message_id, entry.value) == (record.message_id, record.value):
+                continue
+            if entry is not None:
+                self.next_seq = max(self.next_seq, position + 1)
+                self.entries[self.next_seq] = replace(self.entries.pop(record.seq), seq=self.next_seq)
+                displaced.append(Displaced(self.next_seq, entry.message_id, entry.value))
+                self.next_seq += 1
+            self.adopted.append(record)
         self.next_seq = max(self.next_seq, records[-1].seq + 1)
+        return displaced
+
+    async def pass_over(self, lease: Lease, stream: Stream, seqs: Sequence[int]) -> None:
+        self._check_lease()
+        for seq in seqs:
+            self.entries[seq] = replace(self.entries[seq], refused=True)
 
     async def read_stream(self, stream: Stream, after_seq: int, limit: int, max_bytes: int) -> list[Entry]:
         self.reads.append(after_seq)
@@ -93,6 +112,7 @@ class MemoryKafka:
     def __init__(self) -> None:
         self.committed: list[Record] = []
         self.cursor: int | None = None
+        self.noted: Note | None = None
         self.name = "cluster-1"
         self.opened = 0
         self.abandoned = 0
@@ -118,6 +138,9 @@ class MemoryKafka:
         assert self.is_open
         return self.cursor
 
+    def note(self) -> Note | None:
+        return self.noted
+
     async def last_published_seq(self) -> int | None:
         self.tail_reads += 1
         return max((record.seq for record in self.committed), default=None)
@@ -136,6 +159,8 @@ class MemoryKafka:
             raise failure
         self.committed.extend(records)
         self.cursor = position
+        if records:
+            self.noted = Note.of_record(records[-1])
         if self.unheard:
             raise self.unheard.popleft()
 
