@@ -3,31 +3,44 @@
 import errno
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 from relay.cli.finding import Finding, State
 from relay.domain.sizes import size
+from relay.journal.connection import look_at
 from relay.journal.errors import JournalRefused
 from relay.journal.files import FileLock, check_place, free_bytes
+from relay.journal.schema import VERSION
 from relay.web.service import unusable_address
-
-SQLITE_MAGIC = b"SQLite format 3\x00"
 
 
 def journal_findings(file: Path) -> list[Finding]:
-    """Whether the journal's place is writable, local, lockable, and holds a journal or nothing."""
+    """Whether the journal's place is writable, local, lockable, and holds nothing or a journal that `relay run` would
+    open."""
     name = f"journal {file}"
     try:
         warnings = check_place(file)
     except JournalRefused as error:
         return [Finding(name, State.FAILED, _without_name(name, str(error)))]
     found = [Finding(name, State.WARNING, _without_name(name, warning)) for warning in warnings]
-    return [*found, _file(name, file), _lock(name, file)]
+    try:
+        lock = FileLock.acquire(file)
+    except JournalRefused as error:
+        in_use = Finding(name, State.WARNING, _without_name(name, str(error)))
+        return [*found, *_file(name, file, in_use=True), in_use]
+    except OSError as error:
+        cure = f"correct owner or mode of {file}.lock"
+        return [*found, Finding(name, State.FAILED, f"cannot be locked: {error.strerror}; {cure}")]
+    try:
+        return [*found, *_file(name, file, in_use=False), Finding(name, State.OK, "can be locked")]
+    finally:
+        lock.release()
 
 
 def _without_name(name: str, text: str) -> str:
     """The finding has it already."""
-    return text.removeprefix(name).lstrip(": ")
+    return text.removeprefix(name).removeprefix(name.removeprefix("journal ")).lstrip(": ")
 
 
 def recordings_findings(directory: Path) -> list[Finding]:
@@ -60,24 +73,20 @@ def http_findings(host: str, port: int, port_key: str = "http.port") -> list[Fin
     return [Finding(name, State.OK, "can be listened on")]
 
 
-def _file(name: str, file: Path) -> Finding:
-    if not file.exists():
-        return Finding(name, State.OK, f"will be created; {size(free_bytes(file.parent))} free")
+def _file(name: str, file: Path, *, in_use: bool) -> Iterator[Finding]:
     try:
-        with file.open("rb") as stream:
-            magic = stream.read(len(SQLITE_MAGIC))
-    except OSError as error:
-        return Finding(name, State.FAILED, f"cannot be read: {error.strerror}; correct its owner or mode")
-    if magic not in (SQLITE_MAGIC, b""):
-        return Finding(name, State.FAILED, "is not a journal of relay; keep the file and name another in journal.url")
-    return Finding(name, State.OK, f"exists; {size(free_bytes(file.parent))} free")
-
-
-def _lock(name: str, file: Path) -> Finding:
-    try:
-        FileLock.acquire(file).release()
+        schema = look_at(file, in_use=in_use)
     except JournalRefused as error:
-        return Finding(name, State.WARNING, _without_name(name, str(error)))
+        yield Finding(name, State.FAILED, _without_name(name, str(error)))
+        return
     except OSError as error:
-        return Finding(name, State.FAILED, f"cannot be locked: {error.strerror}; correct owner or mode of {file}.lock")
-    return Finding(name, State.OK, "can be locked")
+        yield Finding(name, State.FAILED, f"cannot be read: {error.strerror}; correct its owner or mode")
+        return
+    free = f"{size(free_bytes(file.parent))} free"
+    if schema is None:
+        yield Finding(name, State.OK, f"will be created; {free}")
+        return
+    yield Finding(name, State.OK, f"exists, and its content makes sense; {free}" if not in_use else f"exists; {free}")
+    if schema < VERSION:
+        upgrade = f"has schema {schema}; `relay run` brings it up to {VERSION}, which an earlier relay refuses"
+        yield Finding(name, State.WARNING, f"{upgrade}: back it up first")

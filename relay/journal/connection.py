@@ -4,12 +4,16 @@ import os
 import secrets
 from pathlib import Path
 from typing import NamedTuple, TypeVar
+from urllib.parse import quote
 
 import apsw
+import structlog
 
 from relay.journal import ids, schema
 from relay.journal.errors import JournalRefused, translate
 from relay.journal.ids import IdsConnection
+
+log = structlog.get_logger(__name__)
 
 C = TypeVar("C", bound=apsw.Connection)
 
@@ -97,7 +101,10 @@ def open_writer(path: Path, tuning: Tuning) -> IdsConnection:
         db.pragma("journal_size_limit", 2 * tuning.checkpoint_pages * tuning.page_bytes)
         schema.check_version(db, path)
         schema.check_content(db, path, whole=path.stat().st_size <= FULL_CHECK_BYTES)
+        before = schema.version_of(db)
         schema.migrate(db)
+        if before != schema.VERSION:
+            log.info("journal brought up to a newer schema", before=before, schema=schema.VERSION, path=str(path))
         ids.prepare(db, tuning.lap_ids)
         if tuning.max_pages is not None:
             db.pragma("max_page_count", tuning.max_pages)
@@ -108,6 +115,40 @@ def open_writer(path: Path, tuning: Tuning) -> IdsConnection:
         db.close()
         raise
     return db
+
+
+def look_at(path: Path, *, in_use: bool) -> int | None:
+    """The schema of the journal that is there, after the checks of `open_writer`; nothing is changed. None: there is
+    none. Of a journal in use, whose content its relay has checked, the schema alone.
+
+    :raises JournalRefused: as `open_writer`.
+    """
+    if not check_file(path):
+        return None
+    wal, shm = Path(f"{path}-wal"), Path(f"{path}-shm")
+    shared_before = shm.exists()
+    # With nothing to share SQLite need not make the files that it would leave behind.
+    alone = not shared_before if in_use else not (wal.exists() and wal.stat().st_size)
+    try:
+        db = apsw.Connection(
+            f"file:{quote(str(path.absolute()))}?{'immutable=1' if alone else 'mode=ro'}",
+            flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI,
+        )
+        try:
+            db.set_busy_timeout(BUSY_MS)
+            db.pragma("cell_size_check", 1)
+            db.pragma("trusted_schema", 0)
+            schema.check_version(db, path)
+            if not in_use:
+                schema.check_content(db, path, whole=path.stat().st_size <= FULL_CHECK_BYTES)
+            return schema.version_of(db)
+        finally:
+            db.close()
+    except apsw.Error as error:
+        raise JournalRefused(f"{translate(error, str(path))}; {_KEEP}") from error
+    finally:
+        if not in_use and not shared_before:
+            shm.unlink(missing_ok=True)
 
 
 def open_reader(path: Path, tuning: Tuning) -> apsw.Connection:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock
 
+import apsw
 import pytest
 from aiohttp import web
 from click.testing import Result
@@ -18,7 +19,9 @@ from relay.cli.place_check import http_findings, journal_findings, recordings_fi
 from relay.cli.reach_check import callback_findings, source_findings
 from relay.config import CallbackConfig, SourceConfig
 from relay.journal.files import FileLock
+from relay.journal.sqlite import SqliteJournal
 from relay.web.service import AddressUnusable, HttpService
+from tests.conformance.journals import SMALL, SMS, own
 
 Command = Callable[..., Result]
 
@@ -218,16 +221,112 @@ def test_a_file_that_is_no_journal(tmp_path: Path) -> None:
     file = tmp_path / "relay.db"
     file.write_bytes(b"something else entirely")
     (failed,) = [finding for finding in journal_findings(file) if finding.state is State.FAILED]
-    assert failed.detail == "is not a journal of relay; keep the file and name another in journal.url"
+    assert failed.detail == (
+        "is not an SQLite database, or its header is damaged; the file was left as it is: restore a backup, or move it "
+        "away to begin a new journal"
+    )
     assert file.read_bytes() == b"something else entirely"
 
 
-@pytest.mark.parametrize("content", [None, b"", b"SQLite format 3\x00..."])
-def test_a_place_that_can_hold_a_journal(tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize("content", [b"", b"SQLite format 3\x00..."])
+def test_what_run_would_refuse(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "relay.db"
-    if content is not None:
-        file.write_bytes(content)
-    assert State.FAILED not in states(journal_findings(file))
+    file.write_bytes(content)
+    assert State.FAILED in states(journal_findings(file))
+    assert file.read_bytes() == content
+
+
+def test_a_place_that_can_hold_a_journal(tmp_path: Path) -> None:
+    assert states(journal_findings(tmp_path / "relay.db")) == {State.OK}
+    assert not (tmp_path / "relay.db").exists()
+
+
+@pytest.fixture
+async def journal_file(tmp_path: Path) -> Path:
+    """A journal with a hundred reports; its relay has ended."""
+    file = tmp_path / "relay.db"
+    journal = await SqliteJournal.open(file, instance="relay-0", tuning=SMALL)
+    await (await own(journal)).receive_many(100)
+    await journal.close()
+    return file
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """Of each file; what several connections share is theirs."""
+    files = [file for file in directory.iterdir() if file.is_file() and not file.name.endswith(".lock")]
+    return {file.name: b"" if file.name.endswith("-shm") else file.read_bytes() for file in files}
+
+
+def alter(file: Path, statement: str) -> None:
+    db = apsw.Connection(str(file))
+    db.execute(statement)
+    db.close()
+
+
+def told(file: Path, state: State) -> list[str]:
+    """What is found of the journal; nothing of it may be changed."""
+    before = contents(file.parent)
+    found = journal_findings(file)
+    assert contents(file.parent) == before
+    return [one.detail for one in found if one.state is state and "restart of the machine" not in one.detail]
+
+
+def test_a_journal_that_run_would_open(journal_file: Path) -> None:
+    assert told(journal_file, State.FAILED) + told(journal_file, State.WARNING) == []
+    well, _ = told(journal_file, State.OK)
+    assert well.startswith("exists, and its content makes sense; ")
+
+
+def test_a_journal_of_a_newer_relay(journal_file: Path) -> None:
+    alter(journal_file, "PRAGMA user_version = 3")
+    (failed,) = told(journal_file, State.FAILED)
+    assert failed.startswith("was written by a newer relay (schema 3, this one knows 2): run that version, or restore")
+
+
+def test_a_journal_that_run_would_bring_up(journal_file: Path) -> None:
+    alter(journal_file, "PRAGMA user_version = 1")
+    upgrade = "has schema 1; `relay run` brings it up to 2, which an earlier relay refuses: back it up first"
+    assert told(journal_file, State.WARNING) == [upgrade]
+    lock = FileLock.acquire(journal_file)
+    try:
+        assert upgrade in told(journal_file, State.WARNING)
+    finally:
+        lock.release()
+
+
+def test_a_damaged_journal(journal_file: Path) -> None:
+    with journal_file.open("r+b") as file:
+        file.seek(8192)
+        file.write(b"\xa5" * 20_000)
+    (failed,) = told(journal_file, State.FAILED)
+    assert failed.startswith("is damaged (")
+    assert failed.endswith("it was left as it is: copy it away, then restore a backup")
+
+
+async def test_a_journal_whose_relay_was_killed_is_read_with_its_log(journal_file: Path) -> None:
+    journal = await SqliteJournal.open(journal_file, instance="relay-0", tuning=SMALL)
+    await (await own(journal)).receive_many(100, prefix="later")
+    killed = journal_file.parent / "killed"
+    killed.mkdir()
+    for name in ("relay.db", "relay.db-wal"):
+        (killed / name).write_bytes((journal_file.parent / name).read_bytes())
+    await journal.close()
+    assert (killed / "relay.db-wal").stat().st_size
+
+    assert told(killed / "relay.db", State.FAILED) == []
+    alter(killed / "relay.db", "UPDATE streams SET next_seq = 150")
+    (failed,) = told(killed / "relay.db", State.FAILED)
+    assert "holds entries beyond its counter" in failed
+
+
+async def test_a_running_relay_is_not_disturbed(journal_file: Path) -> None:
+    journal = await SqliteJournal.open(journal_file, instance="relay-0", tuning=SMALL)
+    relay = await own(journal)
+    await relay.receive_many(10, prefix="later")
+    assert told(journal_file, State.FAILED) == []
+    await relay.receive_many(10, prefix="last")
+    assert (await journal.figures(0)).streams[SMS].unpublished == 120
+    await journal.close()
 
 
 def test_a_port_that_is_taken(listener: socket.socket) -> None:

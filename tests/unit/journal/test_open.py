@@ -8,6 +8,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+from structlog.testing import capture_logs
 
 from relay.journal import connection, ids, schema
 from relay.journal.errors import JournalRefused
@@ -106,7 +107,11 @@ async def test_a_journal_of_an_earlier_version_is_brought_up(
         assert schema.version_of(db) == 1
         db.execute("INSERT INTO ids VALUES (?, '!5:0', 1, 7, 0)", (ids.keys_of(1)("m-1"),))
 
-    await (await open_journal()).close()
+    with capture_logs() as lines:
+        await (await open_journal()).close()
+        await (await open_journal()).close()
+    told = [(line["before"], line["schema"]) for line in lines if "newer schema" in line["event"]]
+    assert told == [(1, 2)]
     db = connection.open_writer(path, SMALL)
     assert schema.version_of(db) == schema.VERSION
     assert [seen.last_seq for seen in ids.look_up(db, [ids.keys_of(1)("m-1")]).values()] == [7]
