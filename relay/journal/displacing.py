@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import apsw
 
-from relay.domain.report import Entry, EntryType, Stream
+from relay.domain.report import Entry, Stream
 from relay.journal import cursors, entries, ids, streams, tallies
 from relay.journal.sql import load
 from relay.journal.statements import one
@@ -15,8 +15,6 @@ from relay.journal.streams import StreamRow
 from relay.ports import AdoptedRecord, Displaced, Lease
 
 _SQL = load("entries")
-
-_NO_IDS = frozenset({EntryType.QUARANTINE, EntryType.RECORDING})
 
 
 def displace(db: apsw.Connection, stream: Stream, records: Sequence[AdoptedRecord], position: int) -> list[Displaced]:
@@ -61,7 +59,7 @@ def _differ(entry: Entry, record: AdoptedRecord) -> bool:
 def _find_again(db: apsw.Connection, row: StreamRow, others: Sequence[Entry], new_seqs: dict[int, int]) -> None:
     """The ids whose newest entry was moved name the new place."""
     key_of = ids.keys_of(row.id)
-    keys = {key_of(entry.message_id): entry for entry in others if entry.type not in _NO_IDS}
+    keys = {key_of(entry.message_id): entry for entry in others if entry.message_id}
     moved = {
         key: seen._replace(last_seq=new_seqs[seen.last_seq])
         for key, seen in ids.look_up(db, list(keys)).items()

@@ -228,6 +228,16 @@ async def test_an_announcement_in_the_same_page_as_its_report(voice: Relay) -> N
     assert await voice.receive(call("a")) == []
 
 
+async def test_an_announcement_that_gives_way_is_found_with_its_report(voice: Relay) -> None:
+    await voice.receive(call("a"))
+    await voice.journal.record_recording(voice.lease, VOICE, 1, STORED, T0)
+    others = [adopted(seq, f"x-{seq}", EntryType.REPORT, call(f"x-{seq}").value) for seq in (1, 2)]
+    await voice.journal.adopt_published(voice.lease, VOICE, others, 2)
+    lives = await voice.journal.inspect("a")
+    assert [(life.entry.seq, life.entry.type) for life in lives] == [(3, EntryType.REPORT), (4, EntryType.RECORDING)]
+    assert await voice.receive(call("a")) == []
+
+
 # --- upkeep ---
 
 
