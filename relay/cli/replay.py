@@ -30,6 +30,8 @@ def begin(place: Place, request: dict[str, Any], *, detach: bool, as_json: bool)
     try:
         relay = relay_at(place)
         run = relay.call("POST", PATH, body=request, timeout_seconds=COUNT_TIMEOUT_SECONDS)
+        if run.get("history_from"):  # a relay of an earlier version does not tell
+            complain(f"the journal goes back to {run['history_from'][:19]}Z: what came before that is gone")
         if request.get("dry_run"):
             _told_estimate(run, as_json=as_json)
             _complain_of_callback(relay, request["callback"])

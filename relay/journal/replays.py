@@ -147,6 +147,20 @@ def streams_of(db: apsw.Connection, request: ReplayRequest) -> list[Stream]:
     return list(_owners(db, request))
 
 
+def history_from_ms(db: apsw.Connection, request: ReplayRequest) -> int | None:
+    """When the oldest entry arrived that is still there, where what was asked for begins before that; None if all of
+    it is there. Of several streams, of that which goes back least."""
+    oldest_ms = []
+    for owner in _owners(db, request).values():
+        if not owner.pruned_to:
+            continue
+        found = db.execute(_SQL["at"], (owner.base + owner.pruned_to, owner.base + owner.next_seq)).fetchone()
+        at_ms = int(found[1]) if found else request.until_ms
+        if request.since_ms < at_ms:
+            oldest_ms.append(at_ms)
+    return max(oldest_ms, default=None)
+
+
 def bounds(db: apsw.Connection, owner: Subscription, stream: Stream, request: ReplayRequest) -> tuple[int, int]:
     """After which seq, and up to which, the entries of the request's times lie: found by halving, with slack.
 

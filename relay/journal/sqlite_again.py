@@ -65,6 +65,9 @@ class AgainMethods:
             )
         )
 
+    async def replay_history_from_ms(self, request: ReplayRequest) -> int | None:
+        return await self._threads.lists.run_snapshot(lambda db: replays.history_from_ms(db, request))
+
     async def count_replay(self, request: ReplayRequest, wanted: Wanted) -> dict[Stream, ReplayCount]:
         """In steps, so that other queries come in between."""
         counts = {}

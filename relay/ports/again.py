@@ -77,5 +77,9 @@ class ReplayJournal(Protocol):
         already are left out, a dead letter is put back instead; members of a former batch stay together. Nothing
         happens unless the replay is running."""
 
+    async def replay_history_from_ms(self, request: ReplayRequest) -> int | None:
+        """When the oldest entry arrived that is still there, if the request begins before that: what came earlier is
+        gone. None if all of it is there."""
+
     async def count_replay(self, request: ReplayRequest, wanted: Wanted) -> dict[Stream, ReplayCount]:
         """What a replay would send, by stream; empty if the callback follows none of the request."""

@@ -52,9 +52,10 @@ class ReplayRoutes:
         target = self._target_of(asked.callback)
         if target is None:
             return problem(404, f"there is no callback {asked.callback} in the configuration")
+        history = {"history_from": rfc3339(await self._journal.replay_history_from_ms(asked))}
         if dry_run:
             counts = await self._journal.count_replay(asked, target.wanted)
-            return as_json(_estimate(asked, counts)) if counts else _follows_nothing(asked)
+            return as_json(_estimate(asked, counts) | history) if counts else _follows_nothing(asked)
         try:
             run = await self._journal.start_replay(asked, self._now_ms())
         except ReplayOpen as open_:
@@ -64,7 +65,7 @@ class ReplayRoutes:
             return _follows_nothing(asked)
         log.info("replay begins", replay=run.id, callback=asked.callback, entries=_entries(run))
         self._wake()
-        return as_json(_run(run), status=202, headers={"Location": f"{PATH}/{run.id}"})
+        return as_json(_run(run) | history, status=202, headers={"Location": f"{PATH}/{run.id}"})
 
     async def _list(self, request: web.Request) -> web.Response:
         limit = whole(request.query, "limit", MOST_LIMIT, 1, MOST_LIMIT)

@@ -398,3 +398,19 @@ async def test_counted_in_steps(relay: Relay, monkeypatch: pytest.MonkeyPatch) -
     assert await relay.journal.count_replay(ALWAYS, ALL) == {Stream("acme", "sms"): ReplayCount(5, 0, 0)}
     run = await start(relay)
     assert [await feed(relay, run) for _ in range(3)] == [Fed(2, more=True), Fed(2, more=True), Fed(1, more=False)]
+
+
+async def test_what_was_pruned_is_told_as_where_the_history_begins(relay: Relay) -> None:
+    of_all = ReplayRequest("billing", T0 - 10_000, T0 + 10_000)
+    await relay.subscribe("billing", earliest=True)
+    await relay.receive_many(2, prefix="old")
+    await relay.attempt("billing", delivered(1), delivered(2), position=2)
+    await relay.publish(2)
+    assert await relay.journal.replay_history_from_ms(of_all) is None
+    for at_ms in (T0 + 1, T0 + 2):
+        await relay.journal.prune(at_ms, retention())
+    await relay.receive_many(2, prefix="new", at_ms=T0 + 5_000)
+
+    assert await relay.journal.replay_history_from_ms(of_all) == T0 + 5_000
+    assert await relay.journal.replay_history_from_ms(of_all._replace(since_ms=T0 + 5_000)) is None
+    assert await relay.journal.replay_history_from_ms(of_all._replace(kind="voice")) is None

@@ -137,6 +137,14 @@ def test_a_callback_that_is_sent_nothing_now_is_told(
     assert result.stdout == "replay 4 to billing: running, 896 queued, 0 delivered, 896 pending\n"
 
 
+def test_where_the_history_begins_is_told_if_more_was_asked_for(api: ToldApi, replay: Command) -> None:
+    answer = {"dry_run": True, "reports": 0, "streams": [], "history_from": "2023-11-14T22:13:25.000Z"}
+    api.tell("POST", "/replays", answer)
+    result = replay(*BILLING, "--dry-run")
+    assert result.exit_code == 0
+    assert "the journal goes back to 2023-11-14T22:13:25Z: what came before that is gone\n" in result.stderr
+
+
 def test_a_dry_run_tells_of_a_callback_that_is_paused(api: ToldApi, replay: Command) -> None:
     api.tell("POST", "/replays", {"dry_run": True, "reports": 0, "streams": []})
     api.tell("GET", "/callbacks/billing", {"state": "paused", "reason": "paused by hand"})

@@ -17,7 +17,7 @@ from relay.ports import ReplayTarget
 from relay.web import ReplayRoutes, make_web
 from relay.web.query import WrongQuery
 from relay.web.replays import replay_asked
-from tests.conformance.journals import ALL, SMALL, SMS, T0, Relay, delivered, given_up, own
+from tests.conformance.journals import ALL, SMALL, SMS, T0, Relay, delivered, given_up, own, retention
 
 Client = TestClient[web.Request, web.Application]
 NOW_MS = T0 + 60_000
@@ -78,9 +78,22 @@ async def test_counted_only(rig: Rig) -> None:
         "until": "2023-11-14T22:14:20.001Z",
         "reports": 4,
         "streams": [{"source": "acme", "kind": "sms", "reports": 4, "waiting": 0, "dead": 1}],
+        "history_from": None,
     }
     assert await rig.call("GET") == {"replays": [], "next": None}
     assert rig.woken == []
+
+
+async def test_where_the_history_begins_is_told_if_more_was_asked_for(rig: Rig) -> None:
+    await rig.relay.publish(4)
+    for at_ms in (T0 + 1, T0 + 2):
+        await rig.relay.journal.prune(at_ms, retention())
+    await rig.relay.receive_many(1, prefix="new", at_ms=T0 + 5_000)
+
+    counted = await rig.call("POST", body={**BILLING, "dry_run": True})
+    begun = await rig.call("POST", status=202, body=BILLING)
+
+    assert counted["history_from"] == begun["history_from"] == "2023-11-14T22:13:25.000Z"
 
 
 async def test_begun_and_watched(rig: Rig) -> None:
