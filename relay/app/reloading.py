@@ -16,6 +16,7 @@ from relay.config import (
     OtherChanges,
     Stamp,
     advice,
+    broken_secrets,
     key_path,
     other_changes,
     stamp_of,
@@ -39,10 +40,12 @@ TlsFiles = Mapping[str, tuple[Stamp | None, ...]]
 
 
 class Look(NamedTuple):
-    """What can change: the file itself, and certificates and keys by callback."""
+    """What can change: the file itself, certificates and keys by callback, and whether secrets' files are usable."""
 
     file: Stamp | None
     tls_files: TlsFiles
+    broken_secrets: tuple[str, ...] = ()
+    """Key paths. To load the file again then tells what is wrong, and once more that all is well."""
 
 
 class Changeable(Protocol):
@@ -94,7 +97,7 @@ class Reloading:
         self._asked.clear()
         try:
             await self._reload()
-            look = Look(look.file, self._callbacks.tls_files)
+            look = look._replace(tls_files=self._callbacks.tls_files)
         except (ConfigError, TlsFilesUnusable) as error:
             self._refuse(str(error), again=asked)
         except BaseException:
@@ -104,7 +107,8 @@ class Reloading:
         return CHECK_SECONDS
 
     def _look(self) -> Look:
-        return Look(stamp_of(self._file.path), tls_stamps(self._config.callbacks))
+        broken = tuple(key_path(problem.path) for problem in broken_secrets(self._config))
+        return Look(stamp_of(self._file.path), tls_stamps(self._config.callbacks), broken)
 
     def _is_due(self, look: Look) -> bool:
         settled, self._seen = look == self._seen, look

@@ -12,6 +12,7 @@ from relay.config.kafka import CreateTopicsConfig, KafkaConfig, SecurityConfig
 from relay.config.load import load
 from relay.config.model import Config, DedupConfig, HttpConfig, JournalConfig, LogConfig
 from relay.config.secret import Secret, SecretUnreadable
+from relay.config.secret_rules import broken_secrets
 from relay.config.source import (
     AuthConfig,
     EndpointConfig,
@@ -52,6 +53,7 @@ __all__ = [
     "SourceConfig",
     "Stamp",
     "advice",
+    "broken_secrets",
     "callback_changes",
     "key_path",
     "load",

@@ -19,7 +19,7 @@ class SecretUnreadable(Exception):
 class Secret:
     """A text given in place, or kept in a file that is read again when it changed."""
 
-    __slots__ = ("_file", "_stamp", "_value")
+    __slots__ = ("_file", "_stamp", "_value", "unread")
 
     def __init__(self, value: str | None = None, *, file: Path | None = None) -> None:
         if (value is None) == (file is None):
@@ -27,6 +27,8 @@ class Secret:
         self._value = value
         self._file = file
         self._stamp: Stamp | None = None
+        self.unread = ""
+        """Why the file could not be read when it was looked at last, though an earlier value is in use."""
 
     @property
     def file(self) -> Path | None:
@@ -42,21 +44,27 @@ class Secret:
     def become(self, other: "Secret") -> None:
         """From now on whoever holds this one reveals the other's value."""
         self._value, self._file, self._stamp = other._value, other._file, other._stamp  # noqa: SLF001 - alike
+        self.unread = other.unread
 
     def _refresh(self, file: Path) -> None:
         try:
             stamp = read_stamp(file)
             if stamp == self._stamp:
+                self.unread = ""
                 return
             value = file.read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
-            if self._value is None:
-                raise SecretUnreadable(f"cannot read {file}: {_reason(error)}") from None
+            self._not_read(f"cannot read {file}: {_reason(error)}")
             return
         if value:
-            self._value, self._stamp = value, stamp
-        elif self._value is None:
-            raise SecretUnreadable(f"{file} is empty")
+            self._value, self._stamp, self.unread = value, stamp, ""
+        else:
+            self._not_read(f"{file} is empty")
+
+    def _not_read(self, reason: str) -> None:
+        if self._value is None:
+            raise SecretUnreadable(reason) from None
+        self.unread = reason
 
     def __repr__(self) -> str:
         return f"Secret({CONFIGURED})"

@@ -25,7 +25,8 @@ OWN_PREFIXES = ("webhook-", "ce-")
 
 
 def broken_secrets(config: Config) -> Iterator[Problem]:
-    """Secrets that cannot be read or cannot be what they are for; those of a disabled section are left alone."""
+    """Secrets that cannot be read (any more) or cannot be what they are for; those of a disabled section are left
+    alone."""
     for path, secret in config.secrets():
         if _disabled(config, path):
             continue
@@ -34,6 +35,8 @@ def broken_secrets(config: Config) -> Iterator[Problem]:
         except SecretUnreadable as error:
             yield Problem(path, f"{error}; mount the file or correct the path")
             continue
+        if secret.unread:
+            yield Problem(path, f"{secret.unread}; its last value is in use: mount the file again")
         message = _judge(path)(value)
         if message:
             yield Problem(path, message)

@@ -49,9 +49,9 @@ class Running:
 
 
 class Rig:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, text: str = FIRST) -> None:
         self.path = path
-        path.write_text(FIRST)
+        path.write_text(text)
         self.file = ConfigFile(path, {})
         self.config = self.file.load()
         self.running = Running(self.config.callbacks)
@@ -273,3 +273,41 @@ async def test_advice_that_is_new_is_told(rig: Rig, logged: list[Any]) -> None:
     await rig.ask()
     advice = [line for line in logged if line["event"] == "configuration advice"]
     assert [line["key"] for line in advice] == ["callbacks[0].secrets"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff", b"no signing key"])
+async def test_a_secret_file_that_cannot_be_used_any_more_is_told_until_it_can(
+    tmp_path: Path, logged: list[Any], content: bytes | None
+) -> None:
+    key = tmp_path / "key"
+    key.write_text("whsec_Y2FuYXJ5LXdlYmhvb2s=")
+    path = tmp_path / "relay.yaml"
+    rig = Rig(path, FIRST.replace("secrets: [whsec_Y2FuYXJ5LXdlYmhvb2s=]", f"secrets: [{{file: {key}}}]"))
+    await rig.steps(3)
+    assert rig.running.asked == 0
+
+    key.unlink()
+    if content is not None:
+        key.write_bytes(content)
+    await rig.steps(4)
+    (refused,) = [line for line in logged if line["event"] == REFUSED]
+    assert "callbacks[0].secrets[0]" in refused["error"]
+    assert (rig.metric("successful"), "configuration" in rig.health.degraded) == (0, True)
+
+    key.write_text("whsec_Y2FuYXJ5LXdlYmhvb2s=")
+    await rig.steps(2)
+    assert (rig.metric("successful"), "configuration" in rig.health.degraded) == (1, False)
+
+
+async def test_a_secret_file_that_is_gone_for_a_moment_is_no_matter(tmp_path: Path, logged: list[Any]) -> None:
+    key = tmp_path / "key"
+    key.write_text("canary-key")
+    rig = Rig(tmp_path / "relay.yaml", FIRST.replace("token: canary-key", f"token: {{file: {key}}}"))
+    await rig.steps(1)
+    key.unlink()
+    await rig.steps(1)
+    key.write_text("another-key")
+    await rig.steps(3)
+    assert (rig.running.asked, logged) == (0, [])
+    assert rig.config.sources[0].auth.token is not None
+    assert rig.config.sources[0].auth.token.reveal() == "another-key"
