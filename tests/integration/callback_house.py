@@ -106,7 +106,7 @@ class House:
 
     async def until(self, query: str, number: int) -> None:
         """What only the journal's file can tell."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while self.count(query) != number:  # noqa: ASYNC110 - there is no event for it
                 await asyncio.sleep(0.01)
 

@@ -19,7 +19,7 @@ STREAM = Stream("acme", "sms")
 START_MS = 1_700_000_000_000
 
 
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     """Wait for a condition; it is looked at every other millisecond."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - any condition, also of what knows no events

@@ -38,7 +38,7 @@ async def test_one_slow_attempt_does_not_hold_up_the_others() -> None:
     slow = sender.hang("m-1")
     rig = Rig(journal, sender)
     async with rig.running():
-        await until(lambda: journal.position == 6000, seconds=20)
+        await until(lambda: journal.position == 6000)
         (stored,) = journal.deliveries.values()
         assert stored.seqs == (1,)
         slow.set_result(OK)
@@ -52,7 +52,7 @@ async def test_a_slow_attempt_that_was_stored_and_fails_is_tried_again() -> None
     slow = sender.hang("m-1")
     rig = Rig(journal, sender)
     async with rig.running():
-        await until(lambda: journal.position == 6000, seconds=20)
+        await until(lambda: journal.position == 6000)
         slow.set_result(FAILED)
         await until(lambda: [stored.attempts for stored in journal.deliveries.values()] == [1])
         rig.pass_seconds(5)

@@ -112,7 +112,7 @@ async def test_a_paused_callback_is_sent_nothing_and_nothing_waits_in_memory() -
             assert not rig.deliver._lanes.due
         assert (sender.posts, journal.reads, journal.position) == ([], 0, 100)
         rig.gate.resume()
-        await until(lambda: journal.position == 2000 and not journal.deliveries, seconds=20)
+        await until(lambda: journal.position == 2000 and not journal.deliveries)
     assert len(sender.posts) == 2000
 
 
@@ -131,7 +131,7 @@ async def test_pausing_puts_what_waits_in_memory_back_into_the_journal() -> None
         await settled(lambda: len(sender.posts))
         assert len(sender.posts) == 4
         rig.gate.resume()
-        await until(lambda: journal.position == 2000 and not journal.deliveries, seconds=20)
+        await until(lambda: journal.position == 2000 and not journal.deliveries)
     assert sorted(sender.posts) == sorted((f"m-{seq}",) for seq in range(1, 2001))  # once each
     assert journal.pauses == [BY_HAND, None]
 
@@ -200,7 +200,7 @@ async def test_new_entries_wake_only_whoever_has_room_for_them() -> None:
         rig.gate.resume()
         rig.deliver.wake = wake
         sender.default.set_result(OK)
-        await until(lambda: journal.position == 2000, seconds=20)
+        await until(lambda: journal.position == 2000)
         journal.entries.append(entry(2001, received_at_ms=START_MS))
         rig.deliver.entries_came()
         await until(lambda: journal.position == 2001, seconds=0.9)
@@ -239,7 +239,7 @@ async def test_half_open_makes_one_probe_at_a_time_and_the_rest_waits_without_bu
         sender.default = OK
         clock.now += 61
         rig.gate._invite()
-        await until(lambda: journal.position == 2000, seconds=20)
+        await until(lambda: journal.position == 2000)
         assert rig.gate.state.value == "open"
         rig.pass_seconds(10)
         await until(lambda: not journal.deliveries)

@@ -136,7 +136,7 @@ class Rig:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait for what no event announces."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - the other side's progress is only to be looked at
             await asyncio.sleep(0.001)
 
@@ -215,7 +215,7 @@ async def test_four_at_a_time_each_once(rig: Rig) -> None:
     await rig.stage.step()
     assert sorted(rig.source.asked) == [f"https://x/{id_}" for id_ in range(1, 5)]
     rig.source.open.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(rig.journal.announced) < 6:
             await rig.stage.step()
             await asyncio.sleep(0.001)
@@ -239,7 +239,7 @@ async def test_a_full_disk_fails_the_step_and_no_recording(rig: Rig, monkeypatch
             await rig.stage.step()
     assert rig.source.asked == []
     monkeypatch.setattr(rig.shelf, "_min_free_bytes", 0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(rig.journal.announced) < 3:
             await rig.stage.step()
             await asyncio.sleep(0.001)

@@ -31,7 +31,7 @@ class Work:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait for what no event announces."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - another task's progress is only to be looked at
             await asyncio.sleep(0)
 
@@ -75,7 +75,7 @@ async def test_what_ends_a_stage_is_told() -> None:
     broken.error = JournalFatal("the disk is gone")
     stages.start("unpack", "unpack/a", broken.step)
     stages.start("upkeep", "upkeep", sound.step)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await stages.failed.wait()
     with pytest.raises(JournalFatal, match="the disk is gone"):
         stages.raise_if_failed()
@@ -115,7 +115,7 @@ async def test_what_ended_a_stage_is_told_after_others_were_ended_too() -> None:
     broken = Work()
     broken.error = JournalFatal("the disk is gone")
     stage = stages.start("deliver", "deliver/a", broken.step)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await stages.failed.wait()
     await stages.end([stage])
     with pytest.raises(JournalFatal, match="the disk is gone"):
