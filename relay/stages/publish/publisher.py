@@ -139,9 +139,13 @@ class Publish:
         await self._sink.open()
         self._cluster_id = await self._sink.cluster_id() or None
         local = await self._journal.local_cursor(self._stream)
-        position = await find_position(
-            self._stream, local, self._sink, cluster_id=self._cluster_id, transactional=self._transactional
-        )
+        try:
+            position = await find_position(
+                self._stream, local, self._sink, cluster_id=self._cluster_id, transactional=self._transactional
+            )
+        except StreamBlocked:
+            self._left_at = None  # an operator says where to begin, not whoever fenced us
+            raise
         if self._left_at is not None and position != self._left_at:
             self._stop(
                 f"fenced, and the cursor moved from {self._left_at} to {position}: somebody else publishes this stream"

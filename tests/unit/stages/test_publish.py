@@ -288,6 +288,23 @@ async def test_another_cluster_is_not_published_to_until_an_operator_says_where_
     assert rig.kafka.seqs == [3]
 
 
+async def test_where_to_begin_in_another_cluster_is_no_doubt_about_who_publishes(rig: Rig) -> None:
+    rig.journal.add(3)
+    await rig.drain()
+    rig.journal.add(1)
+    rig.kafka.failures.append(ProducerFenced("fenced"))
+    await rig.publish.step()
+    rig.kafka.name, rig.kafka.committed, rig.kafka.cursor, rig.kafka.noted = "cluster-2", [], None, None
+    rig.publish._wait_until = 0.0
+    await rig.publish.step()
+    assert "cluster-2" in rig.health.degraded["publish/acme/sms"]
+
+    rig.journal.cursor = LocalCursor(0, None, 0)  # an operator: all that is there
+    await rig.drain()
+
+    assert rig.kafka.seqs == [1, 2, 3, 4]
+
+
 async def test_a_journal_from_a_backup_reads_back_what_kafka_has(rig: Rig) -> None:
     rig.journal.add(7)
     rig.kafka.committed = ENVELOPE.records(rig.journal.entries.values())
