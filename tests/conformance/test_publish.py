@@ -132,6 +132,15 @@ async def test_entries_whose_seqs_kafka_gave_to_others_get_new_ones(relay: Relay
     assert [(entry.seq, entry.message_id) for entry in await relay.receive(*again)] == [(10, "e")]
 
 
+async def test_a_filtered_backlog_counts_what_gave_way_once(relay: Relay) -> None:
+    """So many entries that the later ones are counted from their tallies."""
+    await relay.receive_many(4200)
+    await relay.publish(4100)
+    await relay.subscribe("billing", earliest=True, wanted=THIRD_GROUP)
+    await relay.journal.adopt_published(relay.lease, SMS, [adopted(seq, f"x-{seq}") for seq in (4101, 4102)], 4102)
+    assert (await relay.journal.figures(T0)).callbacks["billing"].backlog == 4202
+
+
 async def test_the_same_at_the_same_seq_stays_and_what_comes_twice_is_passed_over(relay: Relay) -> None:
     same, other = await relay.receive(report("a"), report("b"))
     record = adopted(same.seq, "a")._replace(value=same.value)
